@@ -1,0 +1,10 @@
+# Third-party packages, each as an imported target.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent_core)
+pkg_check_modules(EVENT_EXTRA REQUIRED IMPORTED_TARGET libevent_extra)
+pkg_check_modules(EVENT_OPENSSL REQUIRED IMPORTED_TARGET libevent_openssl)
+pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET openssl)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
+pkg_check_modules(YAJL REQUIRED IMPORTED_TARGET yajl)
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)

@@ -1,0 +1,47 @@
+/* weft/timer.h - one-shot timers on a loop.
+ *
+ * A hashed wheel (Varghese & Lauck, 1987, scheme 6) on one libevent timer: start
+ * and stop are O(1) and allocate nothing, and a loop without timers never wakes.
+ * Resolution is 1 ms; a timer is never early. */
+#ifndef WEFT_TIMER_H
+#define WEFT_TIMER_H
+
+#include <weft/loop.h>
+
+WEFT_BEGIN_DECLS
+
+typedef struct weft_timer weft_timer;
+
+/* Runs on the loop's thread, from a fresh stack.  May start, stop or release any
+ * timer, its own included. */
+typedef void (*weft_timer_cb)(weft_timer *timer, void *user);
+
+/* Embedded in its owner; the members are the wheel's. */
+struct weft_timer {
+    weft_timer *next, **pprev; /* pprev NULL: not armed */
+    weft_loop *loop;
+    uint64_t due_ms;
+    weft_timer_cb cb;
+    void *user;
+    const char *name; /* names it when it holds the loop; may be NULL */
+};
+
+/* Borrows loop, which must outlive the timer's last use. */
+WEFT_API void weft_timer_init(weft_timer *timer, weft_loop *loop,
+                              weft_timer_cb cb, void *user);
+
+/* Arms it to fire once in delay_ms; re-arms if armed.  Cannot fail. */
+WEFT_API void weft_timer_start(weft_timer *timer, uint32_t delay_ms);
+
+/* The same with an absolute time of the loop's clock. */
+WEFT_API void weft_timer_start_at(weft_timer *timer, uint64_t due_ms);
+
+/* Disarms it: once this returns, the callback will not run, and the memory may
+ * go.  A zeroed timer is fine. */
+WEFT_API void weft_timer_stop(weft_timer *timer);
+
+WEFT_API bool weft_timer_armed(const weft_timer *timer);
+
+WEFT_END_DECLS
+
+#endif /* WEFT_TIMER_H */

@@ -1,0 +1,96 @@
+/* weft/loop_internal.h - what the layers above need of a loop.
+ *
+ * A round: libevent dispatches a batch of callbacks, each between enter and
+ * leave.  Whatever they queue with weft__loop_flush_later() and
+ * weft__loop_defer() runs once at the end of the batch, from one event of ours
+ * that the first of them activates: all flushes first, then the deferred.  A
+ * wrapped base has no hook for this, which is why it is an event.
+ *
+ *  I1. A deferred function runs with no callback of Weft's on the stack.
+ *  I2. Work queued while the end of the batch runs waits for the next batch,
+ *      which an event_add with zero timeout brings about (never event_active on
+ *      oneself, which starves timers and other connections).
+ *  I3. weft_loop_free() runs what is queued once more. */
+#ifndef WEFT_LOOP_INTERNAL_H
+#define WEFT_LOOP_INTERNAL_H
+
+#include <weft/loop.h>
+
+typedef struct weft__deferred weft__deferred;
+struct weft__deferred {
+    weft__deferred *next;
+    bool queued; /* a second queueing while queued is ignored */
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+/* End of the batch, first part: connections write here, once each. */
+void weft__loop_flush_later(weft_loop *loop, weft__deferred *d,
+                            void (*fn)(void *), void *arg);
+/* End of the batch, second part: memory goes, callbacks from a fresh stack. */
+void weft__loop_defer(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
+                      void *arg);
+/* Unqueues d from whichever list holds it; O(length). */
+void weft__loop_undefer(weft_loop *loop, weft__deferred *d);
+
+/* First and last statement of every libevent callback.  enter reads the clock;
+ * name (static) says what runs.  They nest. */
+void weft__loop_enter(weft_loop *loop, const char *name);
+void weft__loop_leave(weft_loop *loop);
+
+/* At the head of every public function that reads the time: outside of our
+ * callbacks the cached clock may be old. */
+void weft__loop_touch(weft_loop *loop);
+
+/* Names what is about to run inside the current callback (a handler's method),
+ * and says what has just run too long, by a coarse clock of 4 ns.  The name is
+ * borrowed until the matching end. */
+void weft__loop_span_begin(weft_loop *loop, const char *name);
+void weft__loop_span_end(weft_loop *loop);
+
+/* Fixed chunks for output and small buffers, kept on a bounded free list. */
+#define WEFT__CHUNK_BYTES 16384
+void *weft__loop_chunk_get(weft_loop *loop); /* NULL: out of memory */
+void weft__loop_chunk_put(weft_loop *loop, void *chunk);
+
+/* The one buffer that reads go into; its content is valid until the callback
+ * returns.  NULL: out of memory. */
+#define WEFT__READ_BYTES 262144
+uint8_t *weft__loop_read_buffer(weft_loop *loop);
+
+/* What must end before the loop does: servers, channels, watches.  close is
+ * called once by weft_loop_close(), youngest first; it removes itself, at once or
+ * later, and the loop waits for that (but see weft_loop_free). */
+typedef struct weft__loop_child weft__loop_child;
+struct weft__loop_child {
+    weft__loop_child *next, *prev;
+    void (*close)(weft__loop_child *child);
+};
+void weft__loop_child_add(weft_loop *loop, weft__loop_child *child);
+void weft__loop_child_remove(weft_loop *loop, weft__loop_child *child);
+bool weft__loop_closing(const weft_loop *loop);
+
+/* One object per loop for each layer that needs one (call slab, watches, HTTP);
+ * fini (may be NULL) runs on the non-NULL ones when the loop goes, after all
+ * children. */
+typedef enum weft__loop_local {
+    WEFT__LOCAL_CALLS,
+    WEFT__LOCAL_WATCHES,
+    WEFT__LOCAL_HTTP_SERVER,
+    WEFT__LOCAL_OBSERVERS,
+    WEFT__LOCAL_COUNT
+} weft__loop_local;
+void *weft__loop_local_get(const weft_loop *loop, weft__loop_local which);
+void weft__loop_local_set(weft_loop *loop, weft__loop_local which, void *object,
+                          void (*fini)(void *object));
+
+/* 0 to 255, unique among live loops: the top byte of a call's handle.
+ * weft__loop_by_index gives NULL for an index that is not in use, and for a loop
+ * of another thread. */
+uint8_t weft__loop_index(const weft_loop *loop);
+weft_loop *weft__loop_by_index(uint8_t index);
+
+/* xorshift seeded from the system; not for secrets. */
+uint64_t weft__loop_random(weft_loop *loop);
+
+#endif /* WEFT_LOOP_INTERNAL_H */

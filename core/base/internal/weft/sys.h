@@ -1,0 +1,38 @@
+/* weft/sys.h - the calls that differ between systems, each with a portable
+ * fallback (compile with -DWEFT_PORTABLE to test those on Linux). */
+#ifndef WEFT_SYS_H
+#define WEFT_SYS_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <weft/status.h>
+
+/* A descriptor to wait on and one to write to; the same one with eventfd. */
+typedef struct weft__wakeup {
+    int read_fd, write_fd;
+} weft__wakeup;
+weft_status weft__wakeup_init(weft__wakeup *w);
+void weft__wakeup_signal(const weft__wakeup *w); /* any thread, never blocks */
+void weft__wakeup_drain(const weft__wakeup *w);
+void weft__wakeup_fini(weft__wakeup *w);
+
+/* Non-blocking and close-on-exec; -1 and errno. */
+int weft__sys_socket(int family, int type);
+int weft__sys_accept(int fd, struct sockaddr *sa, socklen_t *len);
+int weft__sys_socketpair(int fds[2]);
+
+/* writev that never raises SIGPIPE. */
+ssize_t weft__sys_writev(int fd, const struct iovec *iov, int n);
+
+/* A coarse monotonic clock that costs next to nothing. */
+uint64_t weft__sys_coarse_ns(void);
+
+/* Random bytes for seeds; never fails. */
+void weft__sys_random(void *out, size_t n);
+
+uint64_t weft__sys_thread_id(void);
+
+/* The status for an errno of a socket call. */
+weft_status weft__sys_status(int err);
+
+#endif /* WEFT_SYS_H */
