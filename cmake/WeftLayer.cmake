@@ -18,25 +18,44 @@ function(weft_warnings NAME)
     $<$<BOOL:${WEFT_WERROR}>:-Werror>)
 endfunction()
 
-# weft_archive(): all layers in one static archive, what users link.
+# weft_archive(): all layers in one library, what users link: weft::weft.  Tests
+# reach behind the public interface, which a shared library hides; they link
+# weft_whole, which is always the archive.
 function(weft_archive)
   set(objects)
   foreach(layer ${WEFT_LAYERS})
-    if(TARGET ${layer})
-      list(APPEND objects $<TARGET_OBJECTS:${layer}>)
-    endif()
+    list(APPEND objects $<TARGET_OBJECTS:${layer}>)
   endforeach()
-  if(NOT objects)
-    return()
+  add_library(weft ${objects})
+  weft_usage(weft)
+  add_library(weft::weft ALIAS weft)
+  set_target_properties(weft PROPERTIES VERSION ${weft_VERSION}
+    # Before 1.0 each minor version may break the ABI.
+    SOVERSION ${weft_VERSION_MAJOR}.${weft_VERSION_MINOR})
+  if(BUILD_SHARED_LIBS)
+    add_library(weft_whole STATIC EXCLUDE_FROM_ALL ${objects})
+    weft_usage(weft_whole)
+  else()
+    add_library(weft_whole ALIAS weft)
   endif()
-  add_library(weft STATIC ${objects})
-  target_link_libraries(weft PUBLIC PkgConfig::EVENT PkgConfig::PROTOBUF_C
-    PRIVATE PkgConfig::EVENT_EXTRA PkgConfig::EVENT_OPENSSL PkgConfig::OPENSSL PkgConfig::YAJL Threads::Threads)
-  foreach(dir core/base codec transport discovery balancer core/rpc)
-    if(EXISTS ${CMAKE_SOURCE_DIR}/${dir}/include)
-      target_include_directories(weft PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/${dir}/include>)
-    endif()
+endfunction()
+
+# Include paths and dependencies of a library made of all layers.  Only genexes
+# name the layers, so that the installed package knows nothing of them.
+function(weft_usage NAME)
+  foreach(dir ${WEFT_LAYER_DIRS})
+    target_include_directories(${NAME} PUBLIC $<BUILD_INTERFACE:${weft_SOURCE_DIR}/${dir}/include>)
   endforeach()
+  target_include_directories(${NAME} PUBLIC $<INSTALL_INTERFACE:include>)
+  foreach(dependency ${WEFT_PUBLIC_DEPENDENCIES})
+    string(REGEX REPLACE "=.*" "" dependency ${dependency})
+    target_link_libraries(${NAME} PUBLIC PkgConfig::${dependency})
+  endforeach()
+  foreach(dependency ${WEFT_PRIVATE_DEPENDENCIES})
+    string(REGEX REPLACE "=.*" "" dependency ${dependency})
+    target_link_libraries(${NAME} PRIVATE PkgConfig::${dependency})
+  endforeach()
+  target_link_libraries(${NAME} PRIVATE Threads::Threads)
 endfunction()
 
 # weft_test(LAYER NAME [SOURCES ...] [USES ...]): test/<this folder>/NAME.c under
@@ -47,7 +66,7 @@ function(weft_test LAYER NAME)
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   add_executable(${NAME} ${NAME}.c ${A_SOURCES})
   get_target_property(private ${LAYER} SOURCE_DIR)
-  target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR}/test/support ${private}
+  target_include_directories(${NAME} PRIVATE ${weft_SOURCE_DIR}/test/support ${private}
     $<TARGET_PROPERTY:${LAYER},INTERFACE_INCLUDE_DIRECTORIES>)
   get_target_property(uses ${LAYER} INTERFACE_LINK_LIBRARIES)
   foreach(use ${uses})
@@ -55,7 +74,7 @@ function(weft_test LAYER NAME)
       target_include_directories(${NAME} PRIVATE $<TARGET_PROPERTY:${use},INTERFACE_INCLUDE_DIRECTORIES>)
     endif()
   endforeach()
-  target_link_libraries(${NAME} PRIVATE weft PkgConfig::CMOCKA ${A_USES})
+  target_link_libraries(${NAME} PRIVATE weft_whole PkgConfig::CMOCKA ${A_USES})
   weft_warnings(${NAME})
   add_test(NAME ${folder}/${NAME} COMMAND ${NAME})
   set_tests_properties(${folder}/${NAME} PROPERTIES TIMEOUT 120)

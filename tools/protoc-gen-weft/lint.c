@@ -149,15 +149,26 @@ static void lint_members(struct lint_state *l, struct symbols *members)
 static const struct origin TAKEN_BASE = {
     .what = "protobuf-c puts first into every message and service"};
 
-static void lint_field(struct lint_state *l, const Message *message,
-                       const Field *field, struct symbols *members)
+#define TYPE(name) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##name
+#define LABEL(name)                                                            \
+    GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_##name
+
+/* Optional scalars of proto2 have a has_ member beside them. */
+static bool has_presence_flag(const File *file, const Field *field)
+{
+    return (file->syntax == NULL || strcmp(file->syntax, "proto3") != 0) &&
+           field->label == LABEL(OPTIONAL) && !field->has_oneof_index &&
+           field->type != TYPE(STRING) && field->type != TYPE(MESSAGE);
+}
+
+static void lint_field(struct lint_state *l, const Field *field,
+                       struct symbols *members)
 {
     const char *name = name_of_field(field->name), *why;
     struct origin here =
         origin_here(l, text_format("field \"%s\"", field->name));
 
-    if (field->type ==
-        GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_GROUP)
+    if (field->type == TYPE(GROUP))
         problem(l, &here,
                 "is a group, which protobuf-c does not support; make it a "
                 "message and a field of that type");
@@ -177,21 +188,33 @@ static void lint_field(struct lint_state *l, const Message *message,
     }
 
     symbols_add(members, name, here);
-    if (field->label ==
-        GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED) {
+    if (field->label == LABEL(REPEATED))
         symbols_add(members, text_format("n_%s", name), here);
-    } else if (
-        field->label ==
-            GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_OPTIONAL &&
-        (l->file->syntax == NULL || strcmp(l->file->syntax, "proto3") != 0) &&
-        !field->has_oneof_index &&
-        field->type !=
-            GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING &&
-        field->type !=
-            GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE) {
+    else if (has_presence_flag(l->file, field))
         symbols_add(members, text_format("has_%s", name), here);
+}
+
+/* What its author wrote: a oneof, or the optional field for which protoc made
+ * up a oneof of its own. */
+static struct origin origin_of_oneof(struct lint_state *l,
+                                     const Message *message, size_t index)
+{
+    struct origin here;
+
+    for (size_t i = 0; i < message->n_field; i++) {
+        const Field *field = message->field[i];
+
+        if (!field->proto3_optional || field->oneof_index != (int32_t)index)
+            continue;
+        push(l, MESSAGE_FIELD, i);
+        here = origin_of(l, "optional field", field->name);
+        pop(l);
+        return here;
     }
-    (void)message;
+    push(l, MESSAGE_ONEOF, index);
+    here = origin_of(l, "oneof", message->oneof_decl[index]->name);
+    pop(l);
+    return here;
 }
 
 /* A oneof's member, and the enumerators that tell which field is set. */
@@ -202,7 +225,7 @@ static void lint_oneof(struct lint_state *l, const Message *message,
     const char *name = message->oneof_decl[index]->name;
     const char *upper =
         text_format("%s__%s", name_upper(full_name), name_upper(name));
-    struct origin here = origin_here(l, text_format("oneof \"%s\"", name));
+    struct origin here = origin_of_oneof(l, message, index);
 
     symbols_add(members, text_format("%s_case", name_lower(name)), here);
     add(l, here, name_type(text_format("%s.%s", full_name, name)), "Case");
@@ -257,14 +280,11 @@ static void lint_message(struct lint_state *l, const Message *m,
         add(l, here, lower, HELPERS[i]);
 
     symbols_add(&members, "base", TAKEN_BASE);
-    for (size_t i = 0; i < m->n_oneof_decl; i++) {
-        push(l, MESSAGE_ONEOF, i);
+    for (size_t i = 0; i < m->n_oneof_decl; i++)
         lint_oneof(l, m, full_name, i, &members);
-        pop(l);
-    }
     for (size_t i = 0; l->generated && i < m->n_field; i++) {
         push(l, MESSAGE_FIELD, i);
-        lint_field(l, m, m->field[i], &members);
+        lint_field(l, m->field[i], &members);
         pop(l);
     }
     lint_members(l, &members);
