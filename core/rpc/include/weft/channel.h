@@ -1,8 +1,8 @@
 /* weft/channel.h - calls to a service, wherever it is.
  *
  * A channel never blocks and needs no connection to be made: it resolves its
- * target, keeps connections to what it finds, and lets a balancer choose for each
- * call.  A NULL channel is tolerated everywhere: calls on it fail. */
+ * target, keeps connections to what it finds, and lets a balancer choose for
+ * each call.  A NULL channel is tolerated everywhere: calls on it fail. */
 #ifndef WEFT_CHANNEL_H
 #define WEFT_CHANNEL_H
 
@@ -17,8 +17,9 @@ typedef struct weft_channel weft_channel;
     X(str, balancer, "least_request",                                          \
       "random, round_robin, weighted_round_robin, least_request, or one of "   \
       "yours")                                                                 \
-    X(u32, timeout_ms, 5000, "deadline of calls that name none; WEFT_OFF: "    \
-                             "none")                                           \
+    X(u32, timeout_ms, 5000,                                                   \
+      "deadline of calls that name none; WEFT_OFF: "                           \
+      "none")                                                                  \
     X(flag, eager, false, "resolve and connect now, not at the first call")    \
     X(flag, wait_for_ready, false,                                             \
       "calls wait for a connection up to their deadline instead of failing "   \
@@ -53,9 +54,9 @@ WEFT_API extern const weft_conf_spec weft_channel_conf_spec;
 
 /* target: "consul:///service", "consul+kv:///service", "static:///a:1,b:2",
  * "unix:///path", "inproc:///name", or an address alone.  conf may be NULL.
- * Gives *out: weft_channel_close().  A target or balancer that does not exist is
- * EINVAL or ESYNTAX with a sentence in weft_channel_error(); *out is then set, and
- * every call on it fails with that sentence.  ENOMEM sets NULL. */
+ * Gives *out: weft_channel_close().  A target or balancer that does not exist
+ * is EINVAL or ESYNTAX with a sentence in weft_channel_error(); *out is then
+ * set, and every call on it fails with that sentence.  ENOMEM sets NULL. */
 #define weft_channel_new(out, loop, target, conf)                              \
     weft_channel_new_sized(out, loop, target, conf, sizeof(weft_channel_conf))
 WEFT_API weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
@@ -96,10 +97,10 @@ typedef struct weft_call_options {
     weft_metadata metadata;
     const void *hash_key; /* for balancers that hash */
     size_t hash_key_len;
-    weft_call *parent;   /* see weft_stub_under() */
-    weft_handle *handle; /* out, may be NULL: for weft_cancel() */
+    weft_call *parent;        /* see weft_stub_under() */
+    weft_handle *handle;      /* out, may be NULL: for weft_cancel() */
     const char *content_type; /* raw calls; NULL: protobuf */
-    const char *service; /* another name than the descriptor's */
+    const char *service;      /* another name than the descriptor's */
     uint64_t reserved[6];
 } weft_call_options;
 
@@ -127,26 +128,26 @@ WEFT_API weft_stub weft_stub_for(weft_channel *channel,
  * metadata that the server's forward_metadata names. */
 WEFT_API weft_stub weft_stub_under(const weft_stub *stub, weft_call *parent);
 
-/* Runs once, later, on the channel's loop; result is borrowed for its time.  May
+/* Runs once, later, on the channel's loop; result is borrowed for its time. May
  * close anything. */
 typedef void (*weft_result_cb)(const weft_result *result, void *user);
 
-/* By descriptor: what stubs do, with a status.  If it is OK, cb runs exactly once;
- * otherwise never. ECLOSED, EINVAL (method is out of range), ENOMEM, ELIMIT (a
- * limit of the channel or an over-long request), ESTATE. */
-WEFT_API weft_status weft_call_method(const weft_stub *stub, unsigned method,
-                                      const ProtobufCMessage *request,
-                                      weft_result_cb cb, void *user);
+/* By descriptor: what stubs do, with a status.  If it is OK, cb runs exactly
+ * once; otherwise never. ECLOSED, EINVAL (method is out of range), ENOMEM,
+ * ELIMIT (a limit of the channel or an over-long request), ESTATE. */
+WEFT_API weft_status weft_stub_call(const weft_stub *stub, unsigned method,
+                                    const ProtobufCMessage *request,
+                                    weft_result_cb cb, void *user);
 
-/* By raw bytes, which are copied: path is "/package.Service/Method".  options may
- * be NULL. */
+/* By raw bytes, which are copied: path is "/package.Service/Method".  options
+ * may be NULL. */
 WEFT_API weft_status weft_call_bytes(weft_channel *channel,
                                      const weft_call_options *options,
                                      const char *path, const void *data,
                                      size_t len, weft_result_cb cb, void *user);
 
-/* Ends the call with CANCELLED: its callback runs later, never on this stack, and
- * the server is told.  A handle that is no call any more is ignored. */
+/* Ends the call with CANCELLED: its callback runs later, never on this stack,
+ * and the server is told.  A handle that is no call any more is ignored. */
 WEFT_API void weft_cancel(weft_handle handle);
 
 WEFT_END_DECLS
