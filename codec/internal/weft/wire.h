@@ -65,8 +65,10 @@ enum {
     WEFT__GOAWAY = 16,  /* streams above `stream` will not be processed */
     WEFT__READY = 32,   /* version and settings of the peer are known */
     WEFT__PONG = 64,    /* the peer answered a heartbeat: it lives */
-    WEFT__REFUSED = 128 /* server: this call was answered by the wire itself
+    WEFT__REFUSED = 128, /* server: this call was answered by the wire itself
                            (streams, unknown compression); for statistics */
+    WEFT__DISCARDED = 256 /* client: a version 0 peer has answered a call that
+                             was given up: its place is free again */
 };
 
 /* Everything points into the input and is valid until the sink returns. */

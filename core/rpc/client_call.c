@@ -1,0 +1,475 @@
+/* client_call.c - a call's life: made, started, ended, told. */
+#include "client_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <weft/mem.h>
+
+#define POOL_MAX 1024
+#define ARENA_SLACK 65536 /* path, metadata and texts beside the messages */
+
+/* ---- Making ---- */
+
+static weft__client_call *record_get(weft_channel *ch)
+{
+    weft__client_call *call = ch->pool;
+
+    if (call != NULL) {
+        ch->pool = call->next;
+        ch->n_pool--;
+    } else if ((call = weft_malloc(sizeof(*call))) == NULL) {
+        return NULL;
+    }
+    memset(call, 0, offsetof(weft__client_call, first_chunk));
+    weft_arena_init(&call->arena, call->first_chunk, sizeof(call->first_chunk),
+                    (size_t)ch->conf.max_decode_bytes +
+                        ch->conf.max_frame_bytes + ARENA_SLACK);
+    return call;
+}
+
+static void record_put(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    weft_arena_fini(&call->arena);
+    if (ch->n_pool >= POOL_MAX) {
+        weft_free(call);
+        return;
+    }
+    call->next = ch->pool;
+    ch->pool = call;
+    ch->n_pool++;
+}
+
+void weft__client_call_abort(weft__client_call *call)
+{
+    weft__under_unlink(&call->under);
+    weft__handle_free(call->handle);
+    record_put(call);
+}
+
+/* FNV-1a; 0 means "no key". */
+static uint64_t hash_key(const void *key, size_t len)
+{
+    const uint8_t *p = key;
+    uint64_t h = 14695981039346656037u;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 1099511628211u;
+    return h != 0 ? h : 1;
+}
+
+/* Carries on those pairs of the parent's whose key `forward` lists. */
+static weft_status forward_metadata(weft__client_call *call,
+                                    const weft__inherited *in)
+{
+    for (const char *at = in->forward; at != NULL && *at != '\0';) {
+        size_t len = strcspn(at, ", ");
+        for (size_t i = 0; len > 0 && i < in->metadata->n; i++) {
+            const weft_metadatum *m = &in->metadata->items[i];
+            if (strlen(m->key) != len || strncasecmp(m->key, at, len) != 0)
+                continue;
+            weft_status st = weft_metadata_add(&call->forwarded, &call->arena,
+                                               m->key, m->value, m->value_len);
+            if (st != WEFT_OK)
+                return st;
+        }
+        at += len + strspn(at + len, ", ");
+    }
+    return WEFT_OK;
+}
+
+static weft_status inherit(weft__client_call *call, weft_call *parent,
+                           const char **why)
+{
+    weft__inherited in;
+    weft_status st = weft__call_inherit(parent, &in);
+
+    if (st != WEFT_OK) {
+        *why = st == WEFT_DEADLINE_EXCEEDED
+                   ? "the parent call's deadline has passed"
+                   : "the parent call has ended";
+        return st;
+    }
+    if (in.time_left_ms < call->timeout_ms)
+        call->timeout_ms = in.time_left_ms;
+    if (in.trace != NULL && in.trace[0] != '\0') {
+        call->trace =
+            weft_arena_strndup(&call->arena, in.trace, strlen(in.trace));
+        if (call->trace == NULL)
+            return WEFT_ENOMEM;
+    }
+    return forward_metadata(call, &in);
+}
+
+static void on_deadline(weft_timer *timer, void *user);
+static void on_parent_ended(weft__under *under, weft_status status);
+
+static weft_status apply_options(weft__client_call *call,
+                                 const weft_call_options *o, const char **why)
+{
+    const weft_channel_conf *conf = &call->channel->conf;
+    weft_status st;
+
+    call->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : conf->timeout_ms;
+    call->wait_for_ready = o->wait_for_ready || conf->wait_for_ready;
+    call->fail_fast = o->fail_fast;
+    call->one_way = o->one_way;
+    if (o->hash_key != NULL)
+        call->hash = hash_key(o->hash_key, o->hash_key_len);
+    st = weft_metadata_add_all(&call->metadata, &call->arena, &o->metadata);
+    if (st != WEFT_OK) {
+        *why = "a metadata key is not valid";
+        return st;
+    }
+    if (o->content_type != NULL) {
+        call->content_type = weft_arena_strndup(&call->arena, o->content_type,
+                                                strlen(o->content_type));
+        if (call->content_type == NULL)
+            return WEFT_ENOMEM;
+    }
+    return o->parent != NULL ? inherit(call, o->parent, why) : WEFT_OK;
+}
+
+weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
+                                  const weft_call_options *options,
+                                  const char **why)
+{
+    weft__client_call *call;
+    weft_status st = WEFT_ENOMEM;
+
+    *why = NULL;
+    if (ch->error[0] != '\0') {
+        *why = ch->error;
+        return WEFT_EINVAL;
+    }
+    if (ch->closing || weft__loop_closing(ch->loop)) {
+        *why = "the channel is closed";
+        return WEFT_ECLOSED;
+    }
+    if (ch->stats.in_flight >= ch->conf.max_in_flight) {
+        *why = "max_in_flight calls are in flight on this channel";
+        return WEFT_ELIMIT;
+    }
+    weft__loop_touch(ch->loop);
+    if ((call = record_get(ch)) == NULL)
+        return WEFT_ENOMEM;
+    call->channel = ch;
+    call->started_ns = weft_loop_now_ns(ch->loop);
+    call->result.message = call->result.peer = call->result.content_type = "";
+    call->under.parent_ended = on_parent_ended;
+    weft_timer_init(&call->deadline, ch->loop, on_deadline, call);
+    if ((st = apply_options(call, options, why)) != WEFT_OK)
+        goto fail;
+    call->handle = weft__handle_new(ch->loop, WEFT__HANDLE_CLIENT_CALL, call);
+    if (call->handle == 0)
+        st = WEFT_ENOMEM;
+    else if (options->parent != NULL)
+        st = weft__call_link_under(options->parent, &call->under);
+    if (st != WEFT_OK)
+        goto fail;
+    if (options->handle != NULL)
+        *options->handle = call->handle;
+    *out = call;
+    return WEFT_OK;
+fail:
+    weft__client_call_abort(call);
+    return st;
+}
+
+void weft__client_call_start(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    if ((call->next = ch->calls) != NULL)
+        call->next->pprev = &call->next;
+    call->pprev = &ch->calls;
+    ch->calls = call;
+    ch->stats.in_flight++;
+    ch->stats.pending_bytes += call->request.len;
+    if (call->timeout_ms != WEFT_NO_DEADLINE)
+        weft_timer_start(&call->deadline, call->timeout_ms);
+    weft__channel_activate(ch);
+    weft__dispatch(call);
+}
+
+/* ---- Ending ---- */
+
+static uint64_t us_between(uint64_t from, uint64_t to)
+{
+    return to > from ? (to - from) / 1000 : 0;
+}
+
+static void measure_phases(weft__client_call *call)
+{
+    uint64_t now = weft_loop_now_ns(call->channel->loop);
+    uint64_t resolved = call->resolved_ns != 0 ? call->resolved_ns : now;
+    uint64_t sent = call->sent_ns != 0 ? call->sent_ns : now;
+
+    call->result.resolving_us = us_between(call->started_ns, resolved);
+    call->result.connecting_us = us_between(resolved, sent);
+    call->result.waiting_us = us_between(sent, now);
+}
+
+static void observe(const weft__client_call *call)
+{
+    const weft_result *r = &call->result;
+
+    weft__observe_emit(call->channel->loop,
+                       &(weft_observation){.path = call->path,
+                                           .peer = r->peer,
+                                           .status = r->status,
+                                           .request_bytes = call->request.len,
+                                           .reply_bytes = r->payload_len,
+                                           .resolving_us = r->resolving_us,
+                                           .connecting_us = r->connecting_us,
+                                           .waiting_us = r->waiting_us});
+}
+
+/* Tells the caller.  K4: the callback may close the channel, whose memory stays
+ * until the stack has unwound. */
+static void complete(void *arg)
+{
+    weft__client_call *call = arg, *outer_call = weft__current_call;
+    const weft_result *outer = weft__current_result;
+    weft_channel *ch = call->channel;
+
+    if ((*call->pprev = call->next) != NULL)
+        call->next->pprev = call->pprev;
+    ch->stats.in_flight--;
+    ch->stats.calls++;
+    if (call->result.status != WEFT_OK)
+        ch->stats.failed++;
+    if (weft__observed(ch->loop))
+        observe(call);
+    if (call->output != NULL)
+        call->result.payload_len = 0; /* it was only counted */
+
+    weft__current_call = call;
+    weft__current_result = &call->result;
+    weft__loop_span_begin(ch->loop, call->path);
+    if (call->cb != NULL)
+        call->cb(&call->result, call->user);
+    else
+        call->closure(call->result.reply, call->user);
+    weft__loop_span_end(ch->loop);
+    weft__current_call = outer_call;
+    weft__current_result = outer;
+
+    if (!call->kept)
+        record_put(call);
+    weft__channel_reap_if_done(ch);
+}
+
+void weft__client_call_end(weft__client_call *call, weft_status status,
+                           const char *message, bool inline_ok)
+{
+    weft_channel *ch = call->channel;
+
+    if (call->place == WEFT__CALL_ENDED)
+        return;
+    if (call->place == WEFT__CALL_WAITING)
+        weft__wait_remove(call);
+    call->place = WEFT__CALL_ENDED;
+    ch->stats.pending_bytes -= call->request.len;
+    weft_timer_stop(&call->deadline);
+    weft__under_unlink(&call->under);
+    weft__handle_free(call->handle);
+    call->result.status = weft_status_to_rpc(status);
+    if (message != NULL)
+        call->result.message = message;
+    measure_phases(call);
+    if (inline_ok)
+        complete(call);
+    else
+        weft__loop_defer(ch->loop, &call->completion, complete, call);
+}
+
+void weft__client_call_endf(weft__client_call *call, weft_status status,
+                            bool inline_ok, const char *fmt, ...)
+{
+    char text[512];
+    char *copy;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    copy = weft_arena_strndup(&call->arena, text, strlen(text));
+    weft__client_call_end(call, status,
+                          copy != NULL ? copy : weft_status_text(status),
+                          inline_ok);
+}
+
+/* "deadline 5000 ms: resolving 2, connecting 4, waiting 4994 for 10.0.0.7:8000"
+ */
+static void on_deadline(weft_timer *timer, void *user)
+{
+    weft__client_call *call = user;
+    const weft_result *r = &call->result;
+    const char *cause = "";
+
+    (void)timer;
+    measure_phases(call);
+    if (call->place == WEFT__CALL_SENT)
+        weft__client_conn_abandon(&call->attempt, WEFT_DEADLINE_EXCEEDED);
+    else if (call->channel->list == NULL)
+        cause = call->channel->resolve_error;
+    weft__client_call_endf(
+        call, WEFT_DEADLINE_EXCEEDED, true,
+        "deadline %u ms: resolving %llu, connecting %llu, waiting %llu%s%s%s%s",
+        call->timeout_ms, (unsigned long long)r->resolving_us / 1000,
+        (unsigned long long)r->connecting_us / 1000,
+        (unsigned long long)r->waiting_us / 1000,
+        r->peer[0] != '\0' ? " for " : "", r->peer,
+        cause[0] != '\0' ? "; last error: " : "", cause);
+}
+
+static void cancel(weft__client_call *call, weft_status why,
+                   const char *message)
+{
+    if (call->place == WEFT__CALL_SENT)
+        weft__client_conn_abandon(&call->attempt, why);
+    weft__client_call_end(call, why, message, false);
+}
+
+static void on_parent_ended(weft__under *under, weft_status status)
+{
+    weft__client_call *call =
+        (weft__client_call *)((char *)under -
+                              offsetof(weft__client_call, under));
+
+    cancel(call, status == WEFT_DEADLINE_EXCEEDED ? status : WEFT_CANCELLED,
+           "the parent call has ended");
+}
+
+void weft_cancel(weft_handle handle)
+{
+    weft__client_call *call =
+        weft__handle_get(handle, WEFT__HANDLE_CLIENT_CALL);
+
+    if (call == NULL)
+        return;
+    weft__loop_touch(call->channel->loop);
+    cancel(call, WEFT_CANCELLED, "cancelled by the caller");
+}
+
+/* ---- Answers ---- */
+
+static const char *slice_text(weft_arena *arena, weft__slice s)
+{
+    const char *copy;
+
+    if (s.len == 0)
+        return "";
+    copy = weft_arena_strndup(arena, s.data, s.len);
+    return copy != NULL ? copy : "";
+}
+
+static weft_status copy_metadata(weft__client_call *call,
+                                 const weft__wire_event *event)
+{
+    weft_metadatum *items;
+
+    if (event->n_metadata == 0)
+        return WEFT_OK;
+    items = weft_arena_alloc(&call->arena, event->n_metadata * sizeof(*items));
+    if (items == NULL)
+        return WEFT_ENOMEM;
+    for (size_t i = 0; i < event->n_metadata; i++) {
+        const weft__pair *p = &event->metadata[i];
+        items[i].key =
+            weft_arena_strndup(&call->arena, p->key.data, p->key.len);
+        items[i].value =
+            weft_arena_strndup(&call->arena, p->value.data, p->value.len);
+        items[i].value_len = p->value.len;
+        if (items[i].key == NULL || items[i].value == NULL)
+            return WEFT_ENOMEM;
+    }
+    call->result.metadata = (weft_metadata){items, event->n_metadata};
+    return WEFT_OK;
+}
+
+/* Raw calls keep the bytes: a big frame's own block moves into the arena. */
+static weft_status keep_payload(weft__client_call *call,
+                                const weft__wire_event *event)
+{
+    size_t bytes;
+    void *block = weft__wire_take_block(event, &bytes);
+
+    call->result.payload = event->payload.data;
+    if (block != NULL) {
+        if (weft_arena_adopt(&call->arena, block, bytes) == WEFT_OK)
+            return WEFT_OK;
+        weft_free(block);
+        return WEFT_ENOMEM;
+    }
+    call->result.payload = weft_arena_strndup(&call->arena, event->payload.data,
+                                              event->payload.len);
+    return call->result.payload != NULL ? WEFT_OK : WEFT_ENOMEM;
+}
+
+static weft_status decode(weft__client_call *call,
+                          const weft__wire_event *event, const char **why)
+{
+    const weft_channel_conf *conf = &call->channel->conf;
+    weft__decode_limits limits = {.depth = conf->max_decode_depth,
+                                  .memory = conf->max_decode_bytes};
+    ProtobufCMessage *message;
+    weft_status st;
+
+    if ((event->parts & WEFT__MESSAGE) == 0) {
+        *why = "it has no message";
+        return WEFT_EPROTO;
+    }
+    if (event->compression != WEFT__IDENTITY) {
+        *why = "its compression is not supported";
+        return WEFT_EPROTO;
+    }
+    if (call->output == NULL)
+        return keep_payload(call, event);
+    st = weft__protobuf_decode(call->output, event->payload.data,
+                               event->payload.len, &limits, &call->arena,
+                               &message, why);
+    if (st == WEFT_OK)
+        call->result.reply = message;
+    return st;
+}
+
+void weft__client_call_answered(weft__client_call *call,
+                                const weft__wire_event *event)
+{
+    weft_result *r = &call->result;
+    const char *why = NULL;
+    weft_status st;
+
+    r->sent = WEFT_SENT_MAYBE;
+    r->raw_code = event->raw_code;
+    r->payload_len = event->payload.len;
+    if ((st = copy_metadata(call, event)) == WEFT_OK &&
+        event->status == WEFT_OK)
+        st = decode(call, event, &why);
+    if (st != WEFT_OK) {
+        r->payload = NULL;
+        r->payload_len = 0;
+        weft__client_call_endf(call, st == WEFT_EPROTO ? WEFT_INTERNAL : st,
+                               true, "the reply of %s cannot be used: %s",
+                               r->peer,
+                               why != NULL ? why : weft_status_text(st));
+        return;
+    }
+    r->content_type = slice_text(&call->arena, event->content_type);
+    if (event->details.len > 0 &&
+        (r->details = weft_arena_strndup(&call->arena, event->details.data,
+                                         event->details.len)) != NULL)
+        r->details_len = event->details.len;
+    if (event->status == WEFT_OK) {
+        weft__client_call_end(call, WEFT_OK, NULL, true);
+        return;
+    }
+    r->message = slice_text(&call->arena, event->message);
+    weft__client_call_end(
+        call, event->status,
+        r->message[0] != '\0' ? NULL : weft_status_text(event->status), true);
+}

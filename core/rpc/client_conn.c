@@ -1,0 +1,207 @@
+/* client_conn.c - one connection of a subchannel: answers find their calls. */
+#include "client_internal.h"
+
+#include <string.h>
+#include <weft/mem.h>
+
+static weft__attempt *find(weft__client_conn *cc, weft__stream_id stream)
+{
+    weft__attempt *a;
+
+    HASH_FIND(hh, cc->attempts, &stream, sizeof(stream), a);
+    return a;
+}
+
+static void on_ready(weft__conn *conn, void *user)
+{
+    weft__client_conn *cc = user;
+    weft_channel *ch = cc->sub->channel;
+    weft__wire_info info;
+
+    weft__conn_wire_info(conn, &info);
+    cc->version0 = info.version == 0;
+    cc->capacity = ch->conf.max_in_flight_per_connection;
+    if (info.window < cc->capacity)
+        cc->capacity = info.window;
+    cc->ready = true;
+    cc->ready_ms = weft_loop_now_ms(ch->loop);
+    weft__sub_conn_ready(cc->sub);
+}
+
+void weft__client_conn_leave(weft__client_conn *cc)
+{
+    cc->leaving = true;
+    weft__client_conn_check_idle(cc);
+}
+
+/* The last answer has come on a connection that takes nothing new. */
+void weft__client_conn_check_idle(weft__client_conn *cc)
+{
+    if (cc->leaving && cc->in_flight == 0 && cc->conn != NULL)
+        weft__conn_close(cc->conn, WEFT_OK, "no longer needed");
+}
+
+/* Later calls go elsewhere, those that the peer has not begun too; the others
+ * finish, and then this side closes. */
+static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
+{
+    weft__attempt *a, *next;
+
+    cc->leaving = true;
+    weft__sub_conn_leaving(cc->sub);
+    HASH_ITER(hh, cc->attempts, a, next)
+    if (a->stream > event->stream)
+        weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server is going away");
+    weft__client_conn_check_idle(cc);
+}
+
+static void on_event(weft__conn *conn, const weft__wire_event *event,
+                     void *user)
+{
+    weft__client_conn *cc = user;
+    weft__attempt *a;
+    weft__client_call *call;
+
+    (void)conn;
+    if (event->parts & WEFT__GOAWAY)
+        on_goaway(cc, event);
+    if (event->parts & WEFT__DISCARDED) {
+        /* A version 0 peer has answered what we gave up: there is room again.
+         */
+        weft_timer_stop(&cc->overdue);
+        cc->in_flight--;
+        weft__client_conn_check_idle(cc);
+        weft__channel_kick(cc->sub->channel, false);
+    }
+    if ((event->parts & (WEFT__END | WEFT__RESET)) == 0 ||
+        (a = find(cc, event->stream)) == NULL)
+        return;
+    call = a->call;
+    if ((event->parts & WEFT__RESET) && event->status == WEFT_UNAVAILABLE) {
+        weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server refused the call");
+        return;
+    }
+    weft__attempt_release(a, event->status);
+    weft__client_call_answered(call, event);
+}
+
+static void on_unblocked(weft__conn *conn, void *user)
+{
+    weft__client_conn *cc = user;
+
+    (void)conn;
+    weft__channel_kick(cc->sub->channel, false);
+}
+
+static void on_closed(weft__conn *conn, weft_status status, const char *why,
+                      void *user)
+{
+    weft__client_conn *cc = user;
+    weft__subchannel *sub = cc->sub;
+    weft_channel *ch = sub->channel;
+    uint64_t now = weft_loop_now_ms(ch->loop);
+    bool idle = status == WEFT_OK && !cc->leaving;
+    weft__conn_stats stats;
+
+    weft__conn_get_stats(conn, &stats);
+    cc->conn = NULL;
+    weft_timer_stop(&cc->overdue);
+    /* Ends are told later, so that nobody changes the table meanwhile; those
+     * that move on do not come back here: this connection is not usable. */
+    for (weft__attempt *a; (a = cc->attempts) != NULL;)
+        weft__attempt_lost(a,
+                           a->begin_bytes >= stats.bytes_out ? WEFT_SENT_NEVER
+                                                             : WEFT_SENT_MAYBE,
+                           why);
+    if ((*cc->pprev = cc->next) != NULL)
+        cc->next->pprev = cc->pprev;
+    weft__sub_conn_lost(
+        sub, cc->ready, idle,
+        cc->ready && now > cc->ready_ms ? now - cc->ready_ms : 0, why);
+    weft_free(cc);
+    ch->n_conns--;
+    weft__channel_reap_if_done(ch);
+}
+
+static void on_overdue(weft_timer *timer, void *user)
+{
+    weft__client_conn *cc = user;
+
+    (void)timer;
+    if (cc->conn != NULL)
+        weft__conn_abort(cc->conn, WEFT_ETIMEDOUT,
+                         "a reply that was given up is overdue");
+}
+
+weft_status weft__client_conn_open(weft__subchannel *sub)
+{
+    static const weft__conn_handler handler = {.on_ready = on_ready,
+                                               .on_event = on_event,
+                                               .on_unblocked = on_unblocked,
+                                               .on_closed = on_closed};
+    weft_channel *ch = sub->channel;
+    weft__client_conn *cc = weft_calloc(1, sizeof(*cc));
+    weft_status st;
+
+    if (cc == NULL)
+        return WEFT_ENOMEM;
+    cc->sub = sub;
+    weft_timer_init(&cc->overdue, ch->loop, on_overdue, cc);
+    st = weft__conn_connect(&cc->conn, ch->loop, &sub->address, &ch->conn_conf,
+                            &handler, cc);
+    if (st != WEFT_OK) {
+        weft_free(cc);
+        return st;
+    }
+    if ((cc->next = sub->conns) != NULL)
+        cc->next->pprev = &cc->next;
+    cc->pprev = &sub->conns;
+    sub->conns = cc;
+    sub->n_conns++;
+    ch->n_conns++;
+    ch->stats.connects++;
+    return WEFT_OK;
+}
+
+/* The least loaded one with room; asks for one more when none has any. */
+weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
+{
+    const weft_channel_conf *conf = &sub->channel->conf;
+    weft__client_conn *best = NULL;
+    bool opening = false, version0 = false;
+
+    for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next) {
+        if (cc->conn == NULL || cc->leaving)
+            continue;
+        opening |= !cc->ready;
+        version0 |= cc->version0;
+        if (cc->ready && cc->in_flight < cc->capacity &&
+            (best == NULL || cc->in_flight < best->in_flight)) {
+            best = cc;
+            if (best->in_flight == 0)
+                break;
+        }
+    }
+    if (best == NULL && (!opening || version0) &&
+        sub->n_conns < (version0 ? conf->max_gorpc_connections_per_endpoint
+                                 : conf->max_connections_per_endpoint))
+        weft__client_conn_open(sub); /* without memory, the call waits */
+    return best;
+}
+
+void weft__client_conn_abandon(weft__attempt *a, weft_status why)
+{
+    weft__client_conn *cc = a->conn;
+    weft_channel *ch = a->call->channel;
+
+    if (cc->conn != NULL)
+        weft__conn_reset(cc->conn, a->stream, why);
+    if (cc->version0 && cc->conn != NULL) {
+        /* Its reply will come all the same and must be swallowed first. */
+        cc->in_flight++;
+        weft_timer_start(&cc->overdue, ch->conf.timeout_ms != WEFT_OFF
+                                           ? ch->conf.timeout_ms
+                                           : 5000);
+    }
+    weft__attempt_release(a, why);
+}

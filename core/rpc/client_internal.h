@@ -1,0 +1,275 @@
+/* client_internal.h - the client's side: channel, subchannel, call, attempt.
+ *
+ *  channel --< subchannel (one per endpoint, a slot of the balancer)
+ *                 --< client_conn (one multiplexed connection, more under load)
+ *  call (deadline, callback, packed request) -- attempt (endpoint, connection,
+ * id)
+ *
+ * The way of a call: client_call.c makes it, dispatch.c finds it a connection
+ * or lets it wait, client_conn.c hears of its end, client_call.c finishes it.
+ *
+ *  K1. A call is in exactly one place: waiting (on channel->waiting), sent (its
+ *      attempt is in a connection's table), or ended (its callback is queued).
+ *  K2. Each pick of the balancer is given back by exactly one
+ * attempt_release(). K3. A callback runs from a fresh stack or from the
+ * connection's read event, never under a function of ours that the user has
+ * called. K4. User code may close the channel: after each callback nothing of
+ * the channel is touched, for its memory goes only from a deferred function. */
+#ifndef WEFT_CLIENT_INTERNAL_H
+#define WEFT_CLIENT_INTERNAL_H
+
+#include "rpc_internal.h"
+#include <uthash.h>
+#include <weft/balancer.h>
+#include <weft/channel.h>
+#include <weft/conn.h>
+#include <weft/protobuf.h>
+#include <weft/timer.h>
+#include <weft/watch.h>
+
+typedef struct weft__client_call weft__client_call;
+typedef struct weft__client_conn weft__client_conn;
+typedef struct weft__subchannel weft__subchannel;
+
+/* ---- Calls ---- */
+
+typedef enum weft__call_place {
+    WEFT__CALL_WAITING,
+    WEFT__CALL_SENT,
+    WEFT__CALL_ENDED
+} weft__call_place;
+
+/* One try of a call at one endpoint. */
+typedef struct weft__attempt {
+    weft__client_call *call;
+    weft__subchannel *sub;   /* NULL: not picked */
+    weft__client_conn *conn; /* NULL: not sent */
+    weft__stream_id stream;
+    uint64_t
+        begin_bytes; /* output of conn before it: unsent if none left since */
+    uint64_t picked_ns;
+    UT_hash_handle hh; /* conn->attempts, by stream */
+} weft__attempt;
+
+#define WEFT__CALL_ARENA 512
+#define WEFT__TRIED_MAX 8
+
+struct weft__client_call {
+    weft_result result; /* first: weft_result_free() gets the call back */
+    weft_channel *channel;
+    weft__client_call *next, **pprev; /* channel->calls */
+    weft__client_call *wait_next, **wait_pprev;
+    weft__call_place place;
+    uint64_t handle;
+
+    /* what is asked */
+    const char *path;
+    size_t path_len;
+    const ProtobufCMessageDescriptor *output; /* NULL: raw */
+    weft__payload request;
+    weft_metadata metadata, forwarded;
+    const char *content_type, *trace;
+    uint64_t hash;
+    uint32_t timeout_ms;
+    bool wait_for_ready, fail_fast, one_way, kept;
+
+    /* who is told */
+    ProtobufCClosure closure; /* stub */
+    weft_result_cb cb;        /* generic */
+    void *user;
+
+    weft__under under;
+    weft_timer deadline;
+    uint64_t started_ns, resolved_ns, sent_ns;
+    weft__attempt attempt;
+    uint32_t tried[WEFT__TRIED_MAX];
+    uint8_t n_tried, moves;
+    weft__deferred completion;
+    weft_arena arena;
+    uint8_t first_chunk[WEFT__CALL_ARENA];
+};
+
+/* ---- Connections ---- */
+
+struct weft__client_conn {
+    weft__subchannel *sub;
+    weft__client_conn *next, **pprev; /* sub->conns */
+    weft__conn *conn;                 /* NULL once closed */
+    weft__attempt *attempts;          /* uthash by stream */
+    uint32_t in_flight;               /* attempts, and abandoned v0 ones */
+    uint32_t capacity;                /* 0 until ready */
+    uint64_t ready_ms;
+    bool ready, leaving; /* leaving: finishes what it has, takes nothing new */
+    bool version0;
+    weft_timer overdue; /* version 0: an abandoned reply must come by then */
+};
+
+/* ---- Endpoints ---- */
+
+typedef enum weft__sub_state {
+    WEFT__SUB_IDLE,       /* not tried yet, or closed when idle */
+    WEFT__SUB_QUEUED,     /* waits for its turn to connect */
+    WEFT__SUB_CONNECTING, /* first try, or a retry */
+    WEFT__SUB_READY,
+    WEFT__SUB_BACKOFF
+} weft__sub_state;
+
+struct weft__subchannel {
+    weft_channel *channel;
+    uint32_t slot;
+    weft_address address;
+    char *text;
+    uint64_t id; /* hash of text */
+    uint32_t weight;
+    weft__sub_state state;
+    bool listed;   /* in the present list */
+    bool usable;   /* as the balancer knows it */
+    uint64_t seen; /* the last list that had it: channel->list_serial */
+    bool failing;  /* the last connect failed, no success since */
+    uint32_t failures;
+    char *last_error; /* of the last connect or loss, or NULL */
+    weft_timer backoff;
+    weft__subchannel *queue_next;
+    weft__client_conn *conns;
+    uint32_t n_conns, n_connecting;
+    uint32_t picks;    /* attempts that hold the slot */
+    UT_hash_handle hh; /* channel->by_text */
+};
+
+/* ---- Method paths, made once per service and name ---- */
+
+typedef struct weft__paths {
+    const ProtobufCServiceDescriptor *service;
+    UT_hash_handle hh;
+    struct {
+        const char *text;
+        size_t len;
+    } path[];
+} weft__paths;
+
+/* ---- Channel ---- */
+
+#define WEFT__REFUSALS 64
+
+typedef struct weft__refusal {
+    weft_channel *channel; /* NULL: free */
+    weft__deferred deferred;
+    ProtobufCClosure closure;
+    void *user;
+    weft_status status;
+    char message[160];
+} weft__refusal;
+
+struct weft_channel {
+    weft_loop *loop;
+    weft_channel_conf conf;
+    char *target, *balancer_name;
+    char error[256];
+    bool active; /* resolving and connecting has begun */
+    bool closing;
+    weft__loop_child child;
+    weft__dumpable dumpable;
+    weft__deferred reap, kick;
+    bool kick_all;
+
+    weft__watch_sub *watch;
+    weft_endpoints *list; /* NULL until the first resolution */
+    uint64_t list_serial;
+    char resolve_error[256]; /* of the last failure while there was no list */
+
+    const weft_balancer_ops *balancer;
+    void *balancer_self;
+    weft__conn_conf conn_conf;
+
+    weft__subchannel **slots; /* by slot; NULL: free */
+    uint32_t n_slots, cap_slots;
+    uint32_t *free_slots, n_free_slots;
+    weft__subchannel *by_text;                  /* uthash */
+    weft__subchannel *queue_head, **queue_tail; /* QUEUED */
+    uint32_t n_connecting, n_ready, n_listed, n_failing, n_idle;
+
+    weft__client_call *calls;
+    weft__client_call *waiting, **waiting_tail;
+    weft__client_call *pool;
+    uint32_t n_pool;
+    uint32_t n_conns; /* their on_closed is still to come */
+    weft__paths *paths, *last_paths;
+    weft__refusal refusals[WEFT__REFUSALS];
+    uint32_t n_refusals; /* queued */
+    weft_channel_stats stats;
+};
+
+/* client_call.c */
+weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
+                                  const weft_call_options *options,
+                                  const char **why);
+/* Sends it or lets it wait; owns it from here on. */
+void weft__client_call_start(weft__client_call *call);
+void weft__client_call_abort(weft__client_call *call); /* not started */
+/* Ends a call: its callback runs later, or now if inline_ok (we are in a fresh
+ * stack of our own).  message NULL: call->result.message stands already. */
+void weft__client_call_end(weft__client_call *call, weft_status status,
+                           const char *message, bool inline_ok);
+void weft__client_call_endf(weft__client_call *call, weft_status status,
+                            bool inline_ok, const char *fmt, ...)
+    WEFT_PRINTF(4, 5);
+/* An answer for it has come. */
+void weft__client_call_answered(weft__client_call *call,
+                                const weft__wire_event *event);
+
+/* result.c: what weft_current_result() gives; the call is NULL for a refusal.
+ */
+extern _Thread_local weft__client_call *weft__current_call;
+extern _Thread_local const weft_result *weft__current_result;
+
+/* dispatch.c */
+/* Sends call, ends it, or lets it wait. */
+void weft__dispatch(weft__client_call *call);
+void weft__wait_remove(weft__client_call *call);
+/* Waiting calls try again, at the end of the batch: capacity was won, or (all)
+ * something changed that may end some of them. */
+void weft__channel_kick(weft_channel *ch, bool all);
+/* Gives the pick and the place on the connection back. */
+void weft__attempt_release(weft__attempt *attempt, weft_status status);
+/* The attempt's connection has gone or refused it: the call goes elsewhere if
+ * that is safe (sent is not MAYBE), else it ends. */
+void weft__attempt_lost(weft__attempt *attempt, weft_sent sent,
+                        const char *why);
+
+/* client_conn.c */
+weft_status weft__client_conn_open(weft__subchannel *sub);
+weft__client_conn *weft__client_conn_usable(weft__subchannel *sub);
+/* Reset on the wire, out of the table. */
+void weft__client_conn_abandon(weft__attempt *attempt, weft_status why);
+void weft__client_conn_leave(weft__client_conn *cc);
+void weft__client_conn_check_idle(weft__client_conn *cc);
+
+/* subchannel.c */
+weft_status weft__sub_new(weft__subchannel **out, weft_channel *ch,
+                          const weft_endpoint *e);
+void weft__sub_want(weft__subchannel *sub); /* IDLE: connect when it may */
+void weft__sub_set_listed(weft__subchannel *sub, bool listed);
+/* Tells the balancer; also when only the weight has changed. */
+void weft__sub_set_usable(weft__subchannel *sub, bool usable);
+void weft__sub_conn_ready(weft__subchannel *sub);
+void weft__sub_conn_leaving(weft__subchannel *sub);
+/* One of its connections has gone (or could not be opened). */
+void weft__sub_conn_lost(weft__subchannel *sub, bool was_ready, bool idle,
+                         uint64_t lived_ms, const char *why);
+void weft__sub_unlist(weft__subchannel *sub);
+void weft__sub_release_if_done(weft__subchannel *sub);
+void weft__connect_queued(weft_channel *ch);
+
+/* channel_list.c */
+void weft__channel_connect_idle(weft_channel *ch);
+void weft__channel_on_list(const weft_endpoints *list, weft_status status,
+                           const char *text, void *user);
+
+/* stub.c */
+void weft__paths_free(weft_channel *ch);
+
+/* channel.c */
+void weft__channel_activate(weft_channel *ch);
+void weft__channel_reap_if_done(weft_channel *ch);
+
+#endif /* WEFT_CLIENT_INTERNAL_H */

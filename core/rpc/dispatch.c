@@ -1,0 +1,331 @@
+/* dispatch.c - finds a connection for a call, or lets it wait. */
+#include "client_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Waiting ---- */
+
+static void wait_append(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    call->place = WEFT__CALL_WAITING;
+    call->wait_next = NULL;
+    call->wait_pprev = ch->waiting_tail;
+    *ch->waiting_tail = call;
+    ch->waiting_tail = &call->wait_next;
+    ch->stats.waiting++;
+}
+
+static void wait_prepend(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    if (ch->waiting == NULL) {
+        wait_append(call);
+        return;
+    }
+    call->wait_next = ch->waiting;
+    call->wait_next->wait_pprev = &call->wait_next;
+    call->wait_pprev = &ch->waiting;
+    ch->waiting = call;
+    ch->stats.waiting++;
+}
+
+void weft__wait_remove(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    if (call->wait_pprev == NULL)
+        return;
+    if ((*call->wait_pprev = call->wait_next) != NULL)
+        call->wait_next->wait_pprev = call->wait_pprev;
+    else
+        ch->waiting_tail = call->wait_pprev;
+    call->wait_pprev = NULL;
+    ch->stats.waiting--;
+}
+
+/* ---- One attempt ---- */
+
+static void give_back(weft__attempt *a, weft_status status)
+{
+    weft_channel *ch = a->call->channel;
+    weft__subchannel *sub = a->sub;
+    uint64_t now = weft_loop_now_ns(ch->loop);
+
+    a->sub = NULL;
+    ch->balancer->done(
+        ch->balancer_self, sub->slot,
+        &(weft_pick_outcome){.status = status,
+                             .latency_ns =
+                                 now > a->picked_ns ? now - a->picked_ns : 0,
+                             .now_ns = now});
+    sub->picks--;
+    weft__sub_release_if_done(sub);
+}
+
+void weft__attempt_release(weft__attempt *a, weft_status status)
+{
+    weft__client_conn *cc = a->conn;
+    weft_channel *ch = a->call->channel;
+
+    if (cc != NULL) {
+        HASH_DEL(cc->attempts, a);
+        cc->in_flight--;
+        a->conn = NULL;
+        weft__client_conn_check_idle(cc);
+    }
+    give_back(a, status);
+    if (ch->waiting != NULL)
+        weft__channel_kick(ch, false);
+}
+
+void weft__attempt_lost(weft__attempt *a, weft_sent sent, const char *why)
+{
+    weft__client_call *call = a->call;
+    uint32_t slot = a->sub->slot;
+
+    weft__attempt_release(a, WEFT_UNAVAILABLE);
+    call->result.sent = sent;
+    if (sent == WEFT_SENT_MAYBE || call->moves >= WEFT__TRIED_MAX) {
+        weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                               "waiting for %s: %s", call->result.peer, why);
+        return;
+    }
+    call->moves++;
+    if (call->n_tried < WEFT__TRIED_MAX)
+        call->tried[call->n_tried++] = slot;
+    call->channel->stats.moved++;
+    call->sent_ns = 0;
+    call->result.peer = "";
+    call->place = WEFT__CALL_WAITING;
+    weft__dispatch(call);
+}
+
+typedef enum send_outcome { SENT, ENDED, ELSEWHERE } send_outcome;
+
+static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
+                            weft__client_conn *cc, bool *full)
+{
+    weft_channel *ch = call->channel;
+    uint64_t now = weft_loop_now_ns(ch->loop);
+    uint64_t used_ms = (now - call->started_ns) / 1000000;
+    weft__attempt *a = &call->attempt;
+    weft__conn_stats stats;
+    weft__wire_request request = {.kind = call->one_way ? WEFT__ONE_WAY
+                                                        : WEFT__UNARY,
+                                  .path = call->path,
+                                  .path_len = call->path_len,
+                                  .metadata = call->metadata,
+                                  .more_metadata = call->forwarded,
+                                  .payload = call->request};
+    weft_status st;
+
+    if (call->timeout_ms != WEFT_NO_DEADLINE) /* at least 1: 0 means none */
+        request.timeout_ms = used_ms < call->timeout_ms
+                                 ? call->timeout_ms - (uint32_t)used_ms
+                                 : 1;
+    if (call->content_type != NULL)
+        request.content_type = (weft__slice){
+            (const uint8_t *)call->content_type, strlen(call->content_type)};
+    if (call->trace != NULL)
+        request.trace =
+            (weft__slice){(const uint8_t *)call->trace, strlen(call->trace)};
+    weft__conn_get_stats(cc->conn, &stats);
+    st = weft__conn_request(cc->conn, &request, &a->stream);
+    call->result.peer = sub->text;
+    switch (st) {
+    case WEFT_OK:
+        break;
+    case WEFT_RESOURCE_EXHAUSTED:
+        *full = true;
+        call->result.peer = "";
+        return ELSEWHERE;
+    case WEFT_EAGAIN:
+    case WEFT_ECLOSED:
+        call->result.peer = "";
+        return ELSEWHERE;
+    case WEFT_ELIMIT:
+        give_back(a, WEFT_OK);
+        weft__client_call_endf(call, WEFT_RESOURCE_EXHAUSTED, false,
+                               "a request of %zu bytes is over the peer's "
+                               "max_frame_bytes",
+                               call->request.len);
+        return ENDED;
+    case WEFT_ENOTSUP:
+        give_back(a, WEFT_OK);
+        weft__client_call_end(call, WEFT_UNIMPLEMENTED,
+                              "the peer speaks version 0, which has unary "
+                              "protobuf calls only",
+                              false);
+        return ENDED;
+    default:
+        give_back(a, WEFT_OK);
+        weft__client_call_end(call, st, weft_status_text(st), false);
+        return ENDED;
+    }
+    call->sent_ns = now;
+    call->place = WEFT__CALL_SENT;
+    if (call->one_way) { /* nothing comes back */
+        give_back(a, WEFT_OK);
+        call->result.sent = WEFT_SENT_MAYBE;
+        weft__client_call_end(call, WEFT_OK, NULL, false);
+        return ENDED;
+    }
+    a->conn = cc;
+    a->begin_bytes = stats.bytes_out + stats.unsent_bytes;
+    cc->in_flight++;
+    HASH_ADD(hh, cc->attempts, stream, sizeof(a->stream), a);
+    return SENT;
+}
+
+/* Why there is nobody to send to, for a call that will not wait. */
+static void end_unavailable(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+    char errors[256] = "";
+    size_t at = 0, shown = 0;
+
+    if (ch->n_listed == 0) {
+        weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                               "%s has no endpoints", ch->target);
+        return;
+    }
+    if (ch->n_failing < ch->n_listed) {
+        weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                               "no endpoint of %s is connected yet",
+                               ch->target);
+        return;
+    }
+    for (uint32_t i = 0; i < ch->n_slots && shown < 3; i++) {
+        const weft__subchannel *sub = ch->slots[i];
+        if (sub == NULL || !sub->listed)
+            continue;
+        at += (size_t)snprintf(errors + at, sizeof(errors) - at, "%s%s (%.60s)",
+                               shown > 0 ? ", " : "", sub->text,
+                               sub->last_error != NULL ? sub->last_error
+                                                       : "not connected");
+        if (at >= sizeof(errors))
+            at = sizeof(errors) - 1;
+        shown++;
+    }
+    weft__client_call_endf(
+        call, WEFT_UNAVAILABLE, false, "all %u endpoints of %s are down: %s%s",
+        ch->n_listed, ch->target, errors, ch->n_listed > shown ? ", ..." : "");
+}
+
+static bool contains(const uint32_t *slots, size_t n, uint32_t slot)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slots[i] == slot)
+            return true;
+    return false;
+}
+
+/* True: it must wait. */
+static bool must_wait(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+    uint32_t tried[WEFT__TRIED_MAX * 2];
+    size_t n = call->n_tried;
+    bool full = false;
+
+    if (ch->list == NULL) {
+        if (!call->fail_fast)
+            return true;
+        weft__client_call_endf(
+            call, WEFT_UNAVAILABLE, false, "resolving %s: %s", ch->target,
+            ch->resolve_error[0] != '\0' ? ch->resolve_error : "not done yet");
+        return false;
+    }
+    if (call->resolved_ns == 0)
+        call->resolved_ns = weft_loop_now_ns(ch->loop);
+    memcpy(tried, call->tried, n * sizeof(tried[0]));
+    for (; n < WEFT__TRIED_MAX * 2; n++) {
+        weft_pick_args args = {.hash = call->hash,
+                               .tried = tried,
+                               .n_tried = n,
+                               .now_ns = weft_loop_now_ns(ch->loop)};
+        weft__client_conn *cc;
+        uint32_t slot;
+
+        if (ch->balancer->pick(ch->balancer_self, &args, &slot) != WEFT_OK)
+            break;
+        call->attempt.sub = ch->slots[slot];
+        call->attempt.picked_ns = args.now_ns;
+        call->attempt.sub->picks++;
+        if (contains(tried, n, slot)) { /* nobody else is left */
+            give_back(&call->attempt, WEFT_CANCELLED);
+            break;
+        }
+        cc = weft__client_conn_usable(call->attempt.sub);
+        if (cc != NULL &&
+            send_on(call, call->attempt.sub, cc, &full) != ELSEWHERE)
+            return false;
+        give_back(&call->attempt, WEFT_CANCELLED);
+        tried[n] = slot;
+    }
+    if (full) {
+        weft__client_call_end(call, WEFT_RESOURCE_EXHAUSTED,
+                              "max_unsent_bytes wait on every connection",
+                              false);
+        return false;
+    }
+    if (call->wait_for_ready ||
+        (!call->fail_fast && ch->n_failing < ch->n_listed))
+        return true;
+    end_unavailable(call);
+    return false;
+}
+
+void weft__dispatch(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    call->attempt.call = call;
+    /* Nobody overtakes those who wait for the same thing. */
+    if (ch->waiting != NULL && !call->fail_fast && ch->list != NULL &&
+        call->moves == 0 && (ch->n_failing < ch->n_listed)) {
+        if (!ch->kick.queued)
+            weft__channel_kick(ch, false);
+    } else if (!must_wait(call)) {
+        return;
+    }
+    if (ch->stats.waiting >= ch->conf.max_waiting) {
+        weft__client_call_end(call, WEFT_RESOURCE_EXHAUSTED,
+                              "max_waiting calls wait for a connection", false);
+        return;
+    }
+    wait_append(call);
+}
+
+/* All of them once when something may end them, else as long as there is room.
+ */
+static void on_kick(void *arg)
+{
+    weft_channel *ch = arg;
+    bool all = ch->kick_all;
+
+    ch->kick_all = false;
+    for (uint64_t n = ch->stats.waiting; n > 0 && ch->waiting != NULL; n--) {
+        weft__client_call *call = ch->waiting;
+        weft__wait_remove(call);
+        if (!must_wait(call))
+            continue;
+        if (!all) {
+            wait_prepend(call);
+            break;
+        }
+        wait_append(call);
+    }
+}
+
+void weft__channel_kick(weft_channel *ch, bool all)
+{
+    if (all)
+        ch->kick_all = true;
+    if (!ch->closing && ch->waiting != NULL)
+        weft__loop_defer(ch->loop, &ch->kick, on_kick, ch);
+}

@@ -1,0 +1,66 @@
+/* result.c - the current result, and taking it along. */
+#include "client_internal.h"
+
+#include <string.h>
+#include <weft/mem.h>
+
+_Thread_local weft__client_call *weft__current_call;
+_Thread_local const weft_result *weft__current_result;
+
+const weft_result *weft_current_result(void)
+{
+    return weft__current_result;
+}
+
+/* A refused call has no record; its result gets one when it is kept. */
+static weft_result *keep_refusal(const weft_result *r)
+{
+    weft__client_call *copy = weft_calloc(1, sizeof(*copy));
+    char *message;
+
+    if (copy == NULL)
+        return NULL;
+    weft_arena_init(&copy->arena, copy->first_chunk, sizeof(copy->first_chunk),
+                    0);
+    message = weft_arena_strndup(&copy->arena, r->message, strlen(r->message));
+    if (message == NULL) {
+        weft_result_free(&copy->result);
+        return NULL;
+    }
+    copy->result = *r;
+    copy->result.message = message;
+    return &copy->result;
+}
+
+weft_result *weft_result_keep(void)
+{
+    weft__client_call *call = weft__current_call;
+    weft_result *r;
+
+    if (weft__current_result == NULL)
+        return NULL;
+    if (call == NULL)
+        return keep_refusal(weft__current_result);
+    if (call->kept)
+        return NULL; /* it is owned already */
+    r = &call->result;
+    if (r->peer[0] != '\0') { /* it lies in the subchannel, which may go */
+        const char *peer =
+            weft_arena_strndup(&call->arena, r->peer, strlen(r->peer));
+        if (peer == NULL)
+            return NULL;
+        r->peer = peer;
+    }
+    call->kept = true;
+    return r;
+}
+
+void weft_result_free(weft_result *result)
+{
+    weft__client_call *call = (weft__client_call *)result;
+
+    if (call == NULL)
+        return;
+    weft_arena_fini(&call->arena);
+    weft_free(call);
+}

@@ -1,0 +1,259 @@
+/* subchannel.c - one endpoint: connect, back off, come back.
+ *
+ * IDLE -> QUEUED -> CONNECTING -> READY, and from a failure or a loss
+ * -> BACKOFF -> QUEUED.  `failing` stays set from a failed connect to the next
+ * success, whatever the state: a call that will not wait gives up when every
+ * listed endpoint is failing. */
+#include "client_internal.h"
+
+#include <string.h>
+#include <weft/mem.h>
+
+#define STABLE_MS 1000 /* a connection that lived so long forgives failures */
+
+static void set_failing(weft__subchannel *sub, bool failing)
+{
+    weft_channel *ch = sub->channel;
+
+    if (sub->failing == failing)
+        return;
+    sub->failing = failing;
+    if (!sub->listed)
+        return;
+    ch->n_failing += failing ? 1u : UINT32_MAX;
+    if (failing && ch->n_failing == ch->n_listed)
+        weft__channel_kick(ch, true);
+}
+
+void weft__sub_set_listed(weft__subchannel *sub, bool listed)
+{
+    weft_channel *ch = sub->channel;
+    uint32_t step = listed ? 1u : UINT32_MAX;
+
+    if (sub->listed == listed)
+        return;
+    sub->listed = listed;
+    ch->n_listed += step;
+    if (sub->failing)
+        ch->n_failing += step;
+}
+
+void weft__sub_set_usable(weft__subchannel *sub, bool usable)
+{
+    weft_channel *ch = sub->channel;
+    weft_balancer_change change = {
+        .slot = sub->slot, .weight = usable ? sub->weight : 0, .id = sub->id};
+
+    if (!usable && !sub->usable)
+        return;
+    /* Without memory an endpoint stays out; taking one out needs none. */
+    if (ch->balancer->update(ch->balancer_self, &change, 1) != WEFT_OK)
+        usable = false;
+    if (usable != sub->usable)
+        ch->n_ready += usable ? 1u : UINT32_MAX;
+    sub->usable = usable;
+}
+
+static void set_state(weft__subchannel *sub, weft__sub_state state)
+{
+    weft_channel *ch = sub->channel;
+
+    if (sub->state == WEFT__SUB_CONNECTING)
+        ch->n_connecting--;
+    if (sub->state == WEFT__SUB_IDLE)
+        ch->n_idle--;
+    sub->state = state;
+    if (state == WEFT__SUB_CONNECTING)
+        ch->n_connecting++;
+    if (state == WEFT__SUB_IDLE)
+        ch->n_idle++;
+}
+
+void weft__connect_queued(weft_channel *ch)
+{
+    while (ch->queue_head != NULL && !ch->closing &&
+           ch->n_connecting < ch->conf.max_connecting) {
+        weft__subchannel *sub = ch->queue_head;
+
+        if ((ch->queue_head = sub->queue_next) == NULL)
+            ch->queue_tail = &ch->queue_head;
+        set_state(sub, WEFT__SUB_CONNECTING);
+        if (!sub->listed) {
+            set_state(sub, WEFT__SUB_IDLE);
+            weft__sub_release_if_done(sub);
+        } else if (weft__client_conn_open(sub) != WEFT_OK) {
+            sub->n_conns++;
+            weft__sub_conn_lost(sub, false, false, 0, "out of memory");
+        }
+    }
+}
+
+void weft__sub_want(weft__subchannel *sub)
+{
+    weft_channel *ch = sub->channel;
+
+    if (sub->state != WEFT__SUB_IDLE && sub->state != WEFT__SUB_BACKOFF)
+        return;
+    weft_timer_stop(&sub->backoff);
+    set_state(sub, WEFT__SUB_QUEUED);
+    sub->queue_next = NULL;
+    *ch->queue_tail = sub;
+    ch->queue_tail = &sub->queue_next;
+    weft__connect_queued(ch);
+}
+
+static void on_backoff(weft_timer *timer, void *user)
+{
+    (void)timer;
+    weft__sub_want(user);
+}
+
+/* Exponential, between half and one and a half of its value. */
+static uint32_t backoff_ms(const weft__subchannel *sub)
+{
+    const weft_channel_conf *conf = &sub->channel->conf;
+    uint64_t ms = conf->backoff_min_ms;
+
+    for (uint32_t i = 1; i < sub->failures && ms < conf->backoff_max_ms; i++)
+        ms *= 2;
+    if (ms > conf->backoff_max_ms)
+        ms = conf->backoff_max_ms;
+    ms = ms / 2 + weft__loop_random(sub->channel->loop) % (ms + 1);
+    return ms > 0 ? (uint32_t)ms : 1;
+}
+
+void weft__sub_conn_ready(weft__subchannel *sub)
+{
+    set_failing(sub, false);
+    if (sub->state == WEFT__SUB_CONNECTING)
+        set_state(sub, WEFT__SUB_READY);
+    if (!sub->listed) {
+        weft__sub_unlist(sub);
+        return;
+    }
+    weft__sub_set_usable(sub, true);
+    weft__channel_kick(sub->channel, false);
+    weft__connect_queued(sub->channel);
+}
+
+static bool has_live_conn(const weft__subchannel *sub)
+{
+    for (const weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next)
+        if (cc->conn != NULL && !cc->leaving)
+            return true;
+    return false;
+}
+
+/* A connection of sub's takes nothing new: look for another at once. */
+void weft__sub_conn_leaving(weft__subchannel *sub)
+{
+    if (has_live_conn(sub) || sub->state != WEFT__SUB_READY)
+        return;
+    weft__sub_set_usable(sub, false);
+    set_state(sub, WEFT__SUB_IDLE);
+    if (sub->listed && !sub->channel->closing)
+        weft__sub_want(sub);
+}
+
+static void remember_error(weft__subchannel *sub, const char *why)
+{
+    char *copy = weft_strdup(why);
+
+    if (copy != NULL) {
+        weft_free(sub->last_error);
+        sub->last_error = copy;
+    }
+}
+
+void weft__sub_conn_lost(weft__subchannel *sub, bool was_ready, bool idle,
+                         uint64_t lived_ms, const char *why)
+{
+    weft_channel *ch = sub->channel;
+    /* One that left (go-away) has been replaced already, maybe. */
+    bool current =
+        sub->state == WEFT__SUB_READY || sub->state == WEFT__SUB_CONNECTING;
+
+    sub->n_conns--;
+    if (!ch->closing && current && !has_live_conn(sub)) {
+        weft__sub_set_usable(sub, false);
+        set_state(sub, WEFT__SUB_IDLE);
+        if (!idle)
+            remember_error(sub, why);
+        if (!was_ready) {
+            ch->stats.connect_failures++;
+            sub->failures++;
+            set_failing(sub, true);
+        } else if (lived_ms >= STABLE_MS) {
+            sub->failures = 0;
+        } else {
+            sub->failures++;
+        }
+        if (sub->listed && !idle) {
+            set_state(sub, WEFT__SUB_BACKOFF);
+            weft_timer_start(&sub->backoff,
+                             sub->failures > 0 ? backoff_ms(sub) : 1);
+        }
+        weft__connect_queued(ch);
+    }
+    weft__sub_release_if_done(sub);
+}
+
+weft_status weft__sub_new(weft__subchannel **out, weft_channel *ch,
+                          const weft_endpoint *e)
+{
+    weft__subchannel *sub = weft_calloc(1, sizeof(*sub));
+    uint64_t hash = 14695981039346656037u;
+
+    if (sub == NULL || (sub->text = weft_strdup(e->text)) == NULL) {
+        weft_free(sub);
+        return WEFT_ENOMEM;
+    }
+    for (const char *c = e->text; *c != '\0'; c++) /* FNV-1a */
+        hash = (hash ^ (uint8_t)*c) * 1099511628211u;
+    sub->id = hash;
+    sub->channel = ch;
+    sub->address = e->address;
+    sub->weight = e->weight;
+    sub->state = WEFT__SUB_IDLE;
+    ch->n_idle++;
+    weft_timer_init(&sub->backoff, ch->loop, on_backoff, sub);
+    sub->slot = ch->n_free_slots > 0 ? ch->free_slots[--ch->n_free_slots]
+                                     : ch->n_slots++;
+    ch->slots[sub->slot] = sub;
+    HASH_ADD_KEYPTR(hh, ch->by_text, sub->text, strlen(sub->text), sub);
+    *out = sub;
+    return WEFT_OK;
+}
+
+/* Out of the list: what is in flight finishes, then it goes. */
+void weft__sub_unlist(weft__subchannel *sub)
+{
+    weft__client_conn *next;
+
+    weft__sub_set_listed(sub, false);
+    weft__sub_set_usable(sub, false);
+    weft_timer_stop(&sub->backoff);
+    for (weft__client_conn *cc = sub->conns; cc != NULL; cc = next) {
+        next = cc->next;
+        weft__client_conn_leave(cc);
+    }
+    if (sub->state == WEFT__SUB_READY || sub->state == WEFT__SUB_BACKOFF)
+        set_state(sub, WEFT__SUB_IDLE);
+    weft__sub_release_if_done(sub);
+}
+
+void weft__sub_release_if_done(weft__subchannel *sub)
+{
+    weft_channel *ch = sub->channel;
+
+    if (sub->listed || sub->conns != NULL || sub->picks > 0 ||
+        sub->state == WEFT__SUB_QUEUED)
+        return;
+    set_state(sub, WEFT__SUB_READY); /* leaves every count */
+    ch->slots[sub->slot] = NULL;
+    ch->free_slots[ch->n_free_slots++] = sub->slot;
+    HASH_DEL(ch->by_text, sub);
+    weft_free(sub->last_error);
+    weft_free(sub->text);
+    weft_free(sub);
+}
