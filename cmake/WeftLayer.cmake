@@ -58,11 +58,15 @@ function(weft_usage NAME)
   target_link_libraries(${NAME} PRIVATE Threads::Threads)
 endfunction()
 
-# weft_test(LAYER NAME [SOURCES ...] [USES ...]): test/<this folder>/NAME.c under
-# cmocka.  It may see the public headers, and the private ones of LAYER (and of
-# the layers below, whose internal/ headers LAYER itself may see).
+# weft_test(LAYER NAME [SOURCES ...] [USES ...] [LABELS ...]): test/<this
+# folder>/NAME.c under cmocka.  It may see the public headers, and the private ones
+# of LAYER (and of the layers below, whose internal/ headers LAYER itself may see).
+# Labels that script/test knows:
+#   threads  several threads meet: run under ThreadSanitizer too
+#   consul   needs a real Consul (all of test/cluster): run once, alone
+#   once     does not depend on how the library was compiled: run once
 function(weft_test LAYER NAME)
-  cmake_parse_arguments(A "" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(A "" "" "SOURCES;USES;LABELS" ${ARGN})
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   add_executable(${NAME} ${NAME}.c ${A_SOURCES})
   get_target_property(private ${LAYER} SOURCE_DIR)
@@ -77,5 +81,11 @@ function(weft_test LAYER NAME)
   target_link_libraries(${NAME} PRIVATE weft_whole PkgConfig::CMOCKA ${A_USES})
   weft_warnings(${NAME})
   add_test(NAME ${folder}/${NAME} COMMAND ${NAME})
-  set_tests_properties(${folder}/${NAME} PROPERTIES TIMEOUT 120)
+  if(folder STREQUAL cluster)
+    list(APPEND A_LABELS consul)
+  endif()
+  set_tests_properties(${folder}/${NAME} PROPERTIES TIMEOUT 120 LABELS "${A_LABELS}")
+  if("consul" IN_LIST A_LABELS)
+    set_tests_properties(${folder}/${NAME} PROPERTIES RUN_SERIAL TRUE)
+  endif()
 endfunction()

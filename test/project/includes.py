@@ -77,7 +77,11 @@ def check_quoted(tree, path, header):
 
 
 def check_foreign(path, header):
-    library = layers.layer_of(path) is not None
+    layer = layers.layer_of(path)
+    library = layer is not None
+    if library and within_public(path, layer) and header not in layers.SYSTEM \
+            and not header.startswith(tuple(layers.PUBLIC_THIRD_PARTY)):
+        return f"<{header}> does not belong in a public header"
     for table in (layers.THIRD_PARTY, layers.LINUX_ONLY):
         for prefix, places in table.items():
             if header.startswith(prefix):
@@ -123,6 +127,7 @@ SELF_TEST = {
     "transport/conn.c": ["<weft/buf.h>", "<event2/event.h>"],
     "transport/http_server.c": ["<evhtp.h>"],
     "balancer/include/weft/balancer.h": ["<weft/loop.h>"],
+    "balancer/policy.c": ["<uthash.h>"],
     "test/base/loop_test.c": ["<weft/buf.h>", '"loop_internal.h"', '"support.h"', "<cmocka.h>"],
     "test/support/support.h": ["<cmocka.h>"],
     "examples/hello.c": ["<weft/balancer.h>", '"hello.pb-c.h"', "<event2/event.h>"],
@@ -132,7 +137,9 @@ SELF_TEST = {
 SELF_TEST_WRONG = [
     ("core/base/loop.c", "<weft/balancer.h>", "a layer above"),
     ("core/base/include/weft/loop.h", "<weft/buf.h>", "is internal to core/base"),
-    ("balancer/include/weft/balancer.h", "<event2/event.h>", "is only for core/base, transport"),
+    ("balancer/include/weft/balancer.h", "<event2/event.h>", "not belong in a public header"),
+    ("balancer/include/weft/balancer.h", "<uthash.h>", "not belong in a public header"),
+    ("balancer/policy.c", "<event2/event.h>", "is only for core/base, transport"),
     ("balancer/include/weft/balancer.h", "<weft/none.h>", "does not exist"),
     ("transport/conn.c", "<evhtp.h>", "is only for transport/http_server.c"),
     ("transport/conn.c", "<event2/http.h>", "is only for transport/http_client.c"),

@@ -44,7 +44,12 @@ THIRD_PARTY = {
     "yajl/": ["codec/json.c", "discovery/consul_json.c"],
     "openssl/": ["transport/http_client.c"],
     "zlib.h": ["codec/gzip.c"],
+    "uthash.h": list(LAYERS),
+    "utlist.h": list(LAYERS),
 }
+
+# What public headers may bring upon their users, beyond the system's headers.
+PUBLIC_THIRD_PARTY = ["protobuf-c/"]
 
 # Linux only: one file of ours has them, with a portable fallback beside it.
 LINUX_ONLY = {
