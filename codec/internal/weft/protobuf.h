@@ -1,8 +1,8 @@
 /* weft/protobuf.h - protobuf-c messages from untrusted bytes.
  *
- * protobuf-c's own unpack has no depth limit, merges quadratically and amplifies
- * memory; here every decode is bounded in depth, memory and time before it
- * begins, and lands in an arena.  What was decoded is never given to
+ * protobuf-c's own unpack has no depth limit, merges quadratically and
+ * amplifies memory; here every decode is bounded in depth, memory and time
+ * before it begins, and lands in an arena.  What was decoded is never given to
  * free_unpacked. */
 #ifndef WEFT_PROTOBUF_H
 #define WEFT_PROTOBUF_H
@@ -12,14 +12,14 @@
 #include <weft/outq.h>
 
 typedef struct weft__decode_limits {
-    uint32_t depth;        /* nested messages; 0: 64 */
-    size_t memory;         /* bytes that the decoded message may take; 0: 64 MiB */
+    uint32_t depth; /* nested messages; 0: 64 */
+    size_t memory;  /* bytes that the decoded message may take; 0: 64 MiB */
     uint32_t max_elements; /* fields and elements altogether; 0: 4 million */
 } weft__decode_limits;
 
 /* Decodes len bytes into arena.  EPROTO: not a valid message (*why, a static
- * phrase, says what); ELIMIT: a limit, by its name; ENOMEM.  Nothing of the result
- * points into data. */
+ * phrase, says what); ELIMIT: a limit, by its name; ENOMEM.  Nothing of the
+ * result points into data. */
 weft_status weft__protobuf_decode(const ProtobufCMessageDescriptor *desc,
                                   const void *data, size_t len,
                                   const weft__decode_limits *limits,

@@ -1,11 +1,11 @@
 /* weft/wire.h - a protocol on one connection, without I/O.
  *
  * Bytes in by feed(), which yields events of streams (never frames); bytes out
- * into the connection's output queue.  A unary call is a stream with one message
- * each way: its request arrives as one event with HEADERS, MESSAGE and END, its
- * reply as one with MESSAGE and END.  The native wire (docs/protocol.md) is one
- * implementation of weft__wire_ops, HTTP/2 will be another; connections, tests
- * and fuzzers are shared. */
+ * into the connection's output queue.  A unary call is a stream with one
+ * message each way: its request arrives as one event with HEADERS, MESSAGE and
+ * END, its reply as one with MESSAGE and END.  The native wire
+ * (docs/protocol.md) is one implementation of weft__wire_ops, HTTP/2 will be
+ * another; connections, tests and fuzzers are shared. */
 #ifndef WEFT_WIRE_H
 #define WEFT_WIRE_H
 
@@ -58,15 +58,15 @@ typedef struct weft__wire_input {
 
 /* Parts that an event may have, in the order in which they stand. */
 enum {
-    WEFT__HEADERS = 1,  /* a call begins (server) or its headers came (client) */
-    WEFT__MESSAGE = 2,  /* one message */
-    WEFT__END = 4,      /* nothing more from the peer; on a client the status */
-    WEFT__RESET = 8,    /* the peer gave the stream up: status says why */
-    WEFT__GOAWAY = 16,  /* streams above `stream` will not be processed */
-    WEFT__READY = 32,   /* version and settings of the peer are known */
-    WEFT__PONG = 64,    /* the peer answered a heartbeat: it lives */
-    WEFT__REFUSED = 128, /* server: this call was answered by the wire itself
-                           (streams, unknown compression); for statistics */
+    WEFT__HEADERS = 1, /* a call begins (server) or its headers came (client) */
+    WEFT__MESSAGE = 2, /* one message */
+    WEFT__END = 4,     /* nothing more from the peer; on a client the status */
+    WEFT__RESET = 8,   /* the peer gave the stream up: status says why */
+    WEFT__GOAWAY = 16, /* streams above `stream` will not be processed */
+    WEFT__READY = 32,  /* version and settings of the peer are known */
+    WEFT__PONG = 64,   /* the peer answered a heartbeat: it lives */
+    WEFT__REFUSED = 128,  /* server: this call was answered by the wire itself
+                            (streams, unknown compression); for statistics */
     WEFT__DISCARDED = 256 /* client: a version 0 peer has answered a call that
                              was given up: its place is free again */
 };
@@ -98,14 +98,16 @@ typedef struct weft__wire_event {
     uint32_t raw_code; /* as on the wire */
     weft__slice message;
     weft__slice details;
+    bool unprocessed; /* RESET on a client: no handler has seen the call, which
+                         may safely be made again elsewhere */
 } weft__wire_event;
 
-/* May call any send function of the wire, and weft__wire_pause(). */
+/* May call any send function of the wire, and set wire->paused. */
 typedef void (*weft__wire_sink)(void *user, const weft__wire_event *event);
 
-/* Moves the input's block to the caller, who then owns it (weft_free) and may go
- * on using the event's slices; NULL when the bytes lie in a shared buffer and
- * must be copied. */
+/* Moves the input's block to the caller, who then owns it (weft_free) and may
+ * go on using the event's slices; NULL when the bytes lie in a shared buffer,
+ * or other frames stand behind this one in the block, and must be copied. */
 void *weft__wire_take_block(const weft__wire_event *event, size_t *bytes);
 
 /* A message on its way out: bytes, or something that packs itself into exactly
@@ -144,7 +146,7 @@ typedef struct weft__wire_response {
 typedef struct weft__wire_conf {
     bool server;
     uint32_t max_frame_bytes;    /* of a body that we accept */
-    uint32_t max_metadata;       /* pairs */
+    uint32_t max_metadata;       /* pairs; 256 at most, whatever is said here */
     uint32_t max_metadata_bytes; /* keys and values together */
     uint32_t max_in_flight;      /* calls that a peer may have open */
 } weft__wire_conf;
@@ -154,8 +156,10 @@ typedef struct weft__wire_info {
     int version;              /* -1 not known yet, 0, 1 */
     uint32_t max_frame_bytes; /* of a body that the peer accepts */
     uint32_t window;          /* client: calls that may be begun right now */
-    uint32_t in_flight;       /* begun and not ended */
+    uint32_t in_flight;       /* begun and not ended; version 0: abandoned ones
+                                 too, until their reply has come */
     bool goaway_received, goaway_sent;
+    uint64_t strays; /* frames that belonged to no call, and were dropped */
 } weft__wire_info;
 
 /* Statuses: ENOMEM leaves the wire as it was.  Where feed() returns another
@@ -173,7 +177,10 @@ typedef struct weft__wire_ops {
      * be sent before (window is 0). */
     weft_status (*start)(weft__wire *wire);
 
-    /* Consumes whole frames.  EPROTO, ELIMIT (a frame over the limit). */
+    /* Consumes whole frames.  EPROTO, ELIMIT (a frame over the limit), EIO (a
+     * frame that must not be lost could not be queued); wire->why says it in
+     * words.  Once failed, it fails.  ENOMEM is no failure: the frame that it
+     * stopped at is not consumed, feed it again or close. */
     weft_status (*feed)(weft__wire *wire, weft__wire_input *input);
 
     /* Client: begins a call; unary and one-way ones are whole with it.  EAGAIN:
@@ -183,7 +190,8 @@ typedef struct weft__wire_ops {
                            weft__stream_id *stream);
 
     /* Server: ends a call.  ENOENT: there is no such call (any more); ELIMIT:
-     * the reply is over the peer's frame size (answer with a failure instead). */
+     * the reply is over the peer's frame size (answer with a failure instead).
+     */
     weft_status (*respond)(weft__wire *wire, weft__stream_id stream,
                            const weft__wire_response *response);
 
@@ -193,7 +201,8 @@ typedef struct weft__wire_ops {
     void (*reset)(weft__wire *wire, weft__stream_id stream, weft_status why);
 
     /* Says that calls begun from now on will not be processed.  Never sent to
-     * version 0 peers.  Once. */
+     * version 0 peers, whose calls are still served; to one whose version is
+     * not known yet as soon as it is.  Once. */
     void (*goaway)(weft__wire *wire, weft_status why, const char *text);
 
     /* A heartbeat, answered with PONG; false: the peer knows none. */
@@ -204,7 +213,8 @@ typedef struct weft__wire_ops {
 
 struct weft__wire {
     const weft__wire_ops *ops;
-    bool paused; /* feed() returns after the current frame */
+    bool paused;     /* feed() returns after the current frame */
+    const char *why; /* of feed()'s failure: a static phrase */
 };
 
 /* What a connection speaks, by its first bytes (any count from 1). */

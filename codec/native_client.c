@@ -1,0 +1,214 @@
+/* native_client.c - the native wire of a client.
+ *
+ * The probe goes out first and nothing else until it is answered: a version 1
+ * answer brings the server's settings, a version 0 answer says that the server
+ * is gorpc's, which then gets one call at a time. */
+#include "native_internal.h"
+
+uint32_t weft__client_in_flight(const weft__native *w)
+{
+    return w->calls.n + (w->v0_call != 0);
+}
+
+uint32_t weft__client_window(const weft__native *w)
+{
+    if (!w->ready || w->going || w->goaway_received || w->dead != WEFT_OK ||
+        w->last_id >= WEFT__MAX_ID)
+        return 0;
+    if (w->version == 0)
+        return w->v0_call == 0;
+    return w->peer.max_in_flight > w->calls.n
+               ? w->peer.max_in_flight - w->calls.n
+               : 0;
+}
+
+weft_status weft__client_start(weft__wire *wire)
+{
+    weft__frame probe = {.version = 1, .type = WEFT__FRAME_HEARTBEAT};
+
+    return weft__native_send((weft__native *)wire, &probe, NULL);
+}
+
+weft_status weft__client_request(weft__wire *wire,
+                                 const weft__wire_request *request,
+                                 weft__stream_id *stream)
+{
+    weft__native *w = (weft__native *)wire;
+    const weft__payload *payload = &request->payload;
+    weft__request_head head = {
+        .request = request, .payload_len = payload->len, .v0 = w->version == 0};
+    bool by_ref = weft__payload_by_ref(payload);
+    weft__frame frame = {0};
+    size_t head_size, copied;
+    weft_status status;
+    uint8_t *p;
+
+    if (weft__client_window(w) == 0)
+        return WEFT_EAGAIN;
+    if (request->kind > WEFT__ONE_WAY ||
+        request->compression != WEFT__IDENTITY ||
+        (head.v0 && request->kind != WEFT__UNARY))
+        return WEFT_ENOTSUP;
+    if (head.v0 && payload->len == 0 &&
+        weft__is_protobuf(request->content_type))
+        head.payload_len = WEFT__V0_FILLER_BYTES;
+    if ((status = weft__request_head_size(&head, &head_size)) != WEFT_OK)
+        return status;
+    if (head_size + head.payload_len >
+        (head.v0 ? WEFT__V0_MAX_BODY : w->peer.max_frame_bytes))
+        return WEFT_ELIMIT;
+    if ((status = weft__idset_reserve(&w->calls)) != WEFT_OK)
+        return status;
+
+    frame.length = (uint32_t)(head_size + head.payload_len);
+    if (!head.v0) {
+        frame.version = 1;
+        frame.req_type = (uint8_t)request->kind;
+        frame.id = w->last_id + 1;
+    }
+    copied = WEFT__FRAME_HEADER + head_size + (by_ref ? 0 : head.payload_len);
+    if ((p = weft__outq_reserve(w->out, copied)) == NULL)
+        return WEFT_ENOMEM;
+    p = weft__request_head_put(weft__frame_put(p, &frame), &head);
+    if (!by_ref) {
+        weft__payload_put(p, payload, head.payload_len);
+    } else if (weft__outq_ref(w->out, payload->data, payload->len,
+                              payload->release, payload->arg) != WEFT_OK) {
+        weft__outq_trim(w->out, copied);
+        return WEFT_ENOMEM;
+    }
+
+    *stream = ++w->last_id;
+    if (head.v0)
+        w->v0_call = w->last_id;
+    else if (request->kind == WEFT__UNARY)
+        weft__idset_add(&w->calls, w->last_id, false);
+    return WEFT_OK;
+}
+
+void weft__client_reset(weft__native *w, weft__stream_id stream,
+                        weft_status why)
+{
+    weft__reason reason = {.code = (uint32_t)weft_status_to_rpc(why)};
+
+    if (stream != 0 && stream == w->v0_call) {
+        w->v0_abandoned = true;
+        return;
+    }
+    /* If there is no memory to say it, the server finishes a call for nobody.
+     */
+    if (weft__idset_remove(&w->calls, stream))
+        (void)weft__native_send_reason(w, WEFT__FRAME_RESET, stream, &reason);
+}
+
+/* A reply whose envelope we cannot take ends its call like any other failure.
+ */
+static void end(weft__native *w, weft__wire_event *event, weft_status status,
+                const weft__envelope *env)
+{
+    event->parts = WEFT__END;
+    if (status != WEFT_OK) {
+        event->status =
+            status == WEFT_ELIMIT ? WEFT_RESOURCE_EXHAUSTED : WEFT_INTERNAL;
+        event->message = weft__slice_of(env->why);
+    } else {
+        event->raw_code = env->code;
+        event->message = env->message;
+        event->details = env->details;
+        event->metadata = env->pairs;
+        event->n_metadata = env->n_pairs;
+        event->content_type = env->content_type;
+        if (event->status == WEFT_OK) {
+            event->parts |= WEFT__MESSAGE;
+            event->payload = env->payload;
+        }
+    }
+    w->sink(w->user, event);
+}
+
+static weft__envelope envelope(const weft__native *w, weft__pair *pairs)
+{
+    return (weft__envelope){.pairs = pairs,
+                            .max_pairs = w->conf.max_metadata,
+                            .max_pair_bytes = w->conf.max_metadata_bytes};
+}
+
+void weft__client_data(weft__native *w, const weft__frame *frame,
+                       const uint8_t *body, weft__wire_input *in)
+{
+    weft__pair pairs[WEFT__MAX_PAIRS];
+    weft__envelope env = envelope(w, pairs);
+    weft__wire_event event = {.input = in, .stream = frame->id};
+    weft_status status;
+
+    if (!weft__idset_remove(&w->calls, frame->id)) {
+        w->strays++;
+        return;
+    }
+    if (frame->compress != WEFT__IDENTITY) {
+        status = WEFT_EPROTO;
+        env.why = "the reply is compressed, which was not asked for";
+    } else {
+        status = weft__response_decode(&env, body, frame->length);
+        event.status = env.code <= 16 ? (weft_status)env.code : WEFT_UNKNOWN;
+    }
+    end(w, &event, status, &env);
+}
+
+void weft__client_v0(weft__native *w, const weft__frame *frame,
+                     const uint8_t *body, weft__wire_input *in)
+{
+    weft__pair pairs[WEFT__MAX_PAIRS];
+    weft__envelope env = envelope(w, pairs);
+    weft__wire_event event = {.input = in, .v0 = true};
+    weft_status status;
+    bool abandoned = w->v0_abandoned;
+
+    if (w->version == -1) { /* "method is invalid": the answer to the probe */
+        w->version = 0;
+        w->ready = true;
+        event.parts = WEFT__READY;
+        w->sink(w->user, &event);
+        return;
+    }
+    if (w->version != 0 || w->v0_call == 0) {
+        w->strays++;
+        return;
+    }
+    event.stream = w->v0_call;
+    w->v0_call = 0;
+    w->v0_abandoned = false;
+    if (abandoned) {
+        event.parts = WEFT__DISCARDED; /* the window is open again */
+        w->sink(w->user, &event);
+        return;
+    }
+    status = weft__response_decode(&env, body, frame->length);
+    event.status = weft_status_from_gorpc(env.code);
+    if (env.payload.len == WEFT__V0_FILLER_BYTES &&
+        memcmp(env.payload.data, weft__v0_filler, WEFT__V0_FILLER_BYTES) == 0)
+        env.payload.len = 0;
+    end(w, &event, status, &env);
+}
+
+void weft__client_reset_frame(weft__native *w, const weft__frame *frame,
+                              const uint8_t *body, weft__wire_input *in)
+{
+    weft__wire_event event = {
+        .parts = WEFT__RESET, .input = in, .stream = frame->id};
+    weft__reason reason;
+
+    if (!weft__idset_remove(&w->calls, frame->id)) {
+        w->strays++;
+        return;
+    }
+    weft__reason_decode(&reason, body, frame->length);
+    /* A call cannot be given up with success. */
+    event.status = reason.code >= 1 && reason.code <= 16
+                       ? (weft_status)reason.code
+                       : WEFT_UNKNOWN;
+    event.raw_code = reason.code;
+    event.message = reason.text;
+    event.unprocessed = reason.unprocessed;
+    w->sink(w->user, &event);
+}

@@ -1,0 +1,139 @@
+/* native_internal.h - the native wire (docs/protocol.md), shared by its files.
+ *
+ * native.c         the ops, framing, heartbeats, go-away; both roles
+ * native_server.c  requests in, replies out, what is refused and how
+ * native_v0.c      replies to version 0 peers, in the order of their requests
+ * native_client.c  calls out, replies in, the probe's two outcomes
+ *
+ *  W1. A frame is handled wholly or, on ENOMEM, not at all: whatever may fail
+ * is reserved before the sink is called or anything is changed. W2. The sink
+ * may call every send function, so state is final before it runs. W3.
+ * in->consumed covers the current frame while the sink runs. */
+#ifndef WEFT_NATIVE_INTERNAL_H
+#define WEFT_NATIVE_INTERNAL_H
+
+#include <weft/wire.h>
+
+#include "envelope_internal.h"
+#include "frame_internal.h"
+#include "idset_internal.h"
+
+/* Ids of calls from version 0 peers, who have none, are ours: above every id
+ * that a frame can carry, and rising. */
+#define WEFT__V0_ID (UINT64_C(1) << 48)
+
+/* A payload from here on is referenced, if its owner allows, not copied. */
+#define WEFT__REF_BYTES 4096
+
+/* More pairs than this are refused whatever the configuration says: they are
+ * parsed on the stack. */
+#define WEFT__MAX_PAIRS 256
+
+/* With more than this unsent, heartbeats of the peer stay unanswered: one who
+ * only asks and never reads costs no memory. */
+#define WEFT__PONG_UNSENT_MAX (1u << 20)
+
+/* An unknown field of value 0: what a version 0 peer, who cannot read an empty
+ * payload, gets instead of one. */
+#define WEFT__V0_FILLER_BYTES 6
+extern const uint8_t weft__v0_filler[WEFT__V0_FILLER_BYTES];
+
+/* One reply to a version 0 peer that waits for its turn. */
+typedef struct weft__v0_reply {
+    uint8_t *frame; /* NULL: not answered yet */
+    size_t size;
+} weft__v0_reply;
+
+/* A ring of those between the oldest call without a sent reply and the newest.
+ */
+typedef struct weft__v0_fifo {
+    weft__v0_reply *ring;
+    uint32_t cap;   /* a power of two, or 0 */
+    uint32_t n;     /* entries */
+    uint32_t open;  /* of them not answered */
+    uint64_t first; /* number of the oldest: its id is WEFT__V0_ID | first */
+} weft__v0_fifo;
+
+typedef struct weft__native {
+    weft__wire wire; /* first */
+    weft__wire_conf conf;
+    weft__outq *out;
+    weft__wire_sink sink;
+    void *user;
+
+    weft__settings peer;
+    int version;
+    bool ready;         /* the peer's settings (or version 0) are known */
+    bool settings_sent; /* server */
+    bool going;         /* goaway() was called */
+    bool goaway_sent;   /* and said; not while the version is unknown */
+    bool goaway_received;
+    weft_status going_why;
+    weft_status dead; /* feed() has failed for good with this */
+
+    uint64_t last_id;   /* server: highest seen; client: last used */
+    uint64_t goaway_id; /* server: highest that is processed */
+    uint64_t strays;
+    weft__idset calls; /* in flight, version 1; the bit: one-way */
+
+    weft__v0_fifo v0;  /* server */
+    uint64_t v0_call;  /* client: the one call in flight, or 0 */
+    bool v0_abandoned; /* its reply is awaited only to be dropped */
+} weft__native;
+
+/* Queues a frame with a small body that is copied. */
+weft_status weft__native_send(weft__native *w, const weft__frame *frame,
+                              const void *body);
+weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
+                                     const weft__reason *reason);
+/* The connection is lost: remembers it, says why to a peer of version 1. */
+weft_status weft__native_fail(weft__native *w, weft_status status,
+                              const char *why);
+weft__slice weft__slice_of(const char *text);
+bool weft__is_protobuf(weft__slice content_type); /* empty: it is */
+
+/* Writes a payload (or its filler); runs release. */
+uint8_t *weft__payload_put(uint8_t *p, const weft__payload *payload,
+                           size_t len);
+/* Whether it is sent from where it lies. */
+bool weft__payload_by_ref(const weft__payload *payload);
+
+/* Handlers of data and reset frames of version 1 and of any frame of version 0.
+ * ENOMEM: nothing has happened. */
+weft_status weft__server_data(weft__native *w, const weft__frame *frame,
+                              const uint8_t *body, weft__wire_input *in);
+weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
+                            const uint8_t *body, weft__wire_input *in);
+void weft__server_reset_frame(weft__native *w, const weft__frame *frame,
+                              const uint8_t *body, weft__wire_input *in);
+weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
+                                 const weft__wire_response *response);
+void weft__server_reset(weft__native *w, weft__stream_id stream,
+                        weft_status why);
+uint32_t weft__server_in_flight(const weft__native *w);
+
+void weft__client_data(weft__native *w, const weft__frame *frame,
+                       const uint8_t *body, weft__wire_input *in);
+void weft__client_v0(weft__native *w, const weft__frame *frame,
+                     const uint8_t *body, weft__wire_input *in);
+void weft__client_reset_frame(weft__native *w, const weft__frame *frame,
+                              const uint8_t *body, weft__wire_input *in);
+weft_status weft__client_start(weft__wire *wire);
+weft_status weft__client_request(weft__wire *wire,
+                                 const weft__wire_request *request,
+                                 weft__stream_id *stream);
+void weft__client_reset(weft__native *w, weft__stream_id stream,
+                        weft_status why);
+uint32_t weft__client_window(const weft__native *w);
+uint32_t weft__client_in_flight(const weft__native *w);
+
+/* Replies in order.  push() makes a place for the next call (ENOMEM), undo()
+ * takes the newest place back; answer(): ENOENT, ENOMEM, ELIMIT. */
+weft_status weft__v0_push(weft__native *w, uint64_t *number);
+void weft__v0_undo(weft__native *w);
+bool weft__v0_is_open(const weft__v0_fifo *fifo, uint64_t number);
+weft_status weft__v0_answer(weft__native *w, uint64_t number,
+                            const weft__wire_response *response);
+void weft__v0_fini(weft__v0_fifo *fifo);
+
+#endif /* WEFT_NATIVE_INTERNAL_H */

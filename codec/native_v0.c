@@ -1,0 +1,170 @@
+/* native_v0.c - replies to version 0 peers, in the order of their requests.
+ *
+ * gorpc knows no ids: a reply belongs to the oldest request that has none.  The
+ * application may answer in any order; what comes too early is encoded and
+ * parked until everything before it has been answered.  The replies that an
+ * answer sets free are queued in one piece together with it, so that being out
+ * of memory leaves all of them where they were. */
+#include "native_internal.h"
+
+#include <weft/mem.h>
+
+static weft__v0_reply *at(const weft__v0_fifo *fifo, uint64_t number)
+{
+    return &fifo->ring[number & (fifo->cap - 1)];
+}
+
+bool weft__v0_is_open(const weft__v0_fifo *fifo, uint64_t number)
+{
+    return number >= fifo->first && number - fifo->first < fifo->n &&
+           at(fifo, number)->frame == NULL;
+}
+
+weft_status weft__v0_push(weft__native *w, uint64_t *number)
+{
+    weft__v0_fifo *fifo = &w->v0, grown = *fifo;
+
+    if (fifo->n == fifo->cap) {
+        grown.cap = fifo->cap != 0 ? fifo->cap * 2 : 4;
+        grown.ring = weft_malloc(grown.cap * sizeof(*grown.ring));
+        if (grown.ring == NULL)
+            return WEFT_ENOMEM;
+        for (uint64_t i = fifo->first; i < fifo->first + fifo->n; i++)
+            *at(&grown, i) = *at(fifo, i);
+        weft_free(fifo->ring);
+        *fifo = grown;
+    }
+    *number = fifo->first + fifo->n;
+    *at(fifo, *number) = (weft__v0_reply){0};
+    fifo->n++;
+    fifo->open++;
+    return WEFT_OK;
+}
+
+void weft__v0_undo(weft__native *w)
+{
+    w->v0.n--;
+    w->v0.open--;
+}
+
+/* The frame of one reply, whole. */
+typedef struct encoded {
+    weft__response_head head;
+    weft__frame frame;
+    size_t head_size;
+} encoded;
+
+static weft_status encode(encoded *e, const weft__wire_response *r)
+{
+    bool ok = r->status == WEFT_OK && r->raw_code == 0;
+    weft_status status;
+
+    e->head = (weft__response_head){
+        .response = r, .message = r->message, .has_payload = ok, .v0 = true};
+    e->frame = (weft__frame){0};
+    if (ok) {
+        e->head.message = weft__slice_of("success");
+        e->head.payload_len = r->payload.len;
+        if (r->payload.len == 0 && weft__is_protobuf(r->content_type))
+            e->head.payload_len = WEFT__V0_FILLER_BYTES;
+    } else {
+        e->head.code =
+            r->raw_code != 0 ? r->raw_code : weft_status_to_gorpc(r->status);
+        if (r->message.len == 0)
+            e->head.message = weft__slice_of(weft_status_text(r->status));
+    }
+    status = weft__response_head_size(&e->head, &e->head_size);
+    if (status != WEFT_OK)
+        return status;
+    if (e->head_size + e->head.payload_len > WEFT__V0_MAX_BODY)
+        return WEFT_ELIMIT;
+    e->frame.length = (uint32_t)(e->head_size + e->head.payload_len);
+    return WEFT_OK;
+}
+
+/* Head and, unless it goes by reference, payload. */
+static uint8_t *put(uint8_t *p, const encoded *e, bool by_ref)
+{
+    const weft__payload *payload = &e->head.response->payload;
+
+    p = weft__response_head_put(weft__frame_put(p, &e->frame), &e->head);
+    if (e->head.has_payload && !by_ref)
+        return weft__payload_put(p, payload, e->head.payload_len);
+    if (!e->head.has_payload && payload->release != NULL)
+        payload->release(payload->arg);
+    return p;
+}
+
+static weft_status park(weft__v0_reply *reply, const encoded *e)
+{
+    size_t size = WEFT__FRAME_HEADER + (size_t)e->frame.length;
+    uint8_t *p = weft_malloc(size);
+
+    if (p == NULL)
+        return WEFT_ENOMEM;
+    put(p, e, false);
+    reply->frame = p;
+    reply->size = size;
+    return WEFT_OK;
+}
+
+/* Queues e, the oldest call's, and the parked replies behind it. */
+static weft_status send_run(weft__native *w, const encoded *e)
+{
+    weft__v0_fifo *fifo = &w->v0;
+    const weft__payload *payload = &e->head.response->payload;
+    bool by_ref = e->head.has_payload && weft__payload_by_ref(payload);
+    uint64_t i = fifo->first + 1, end = fifo->first + fifo->n;
+    size_t parked = 0, own;
+    uint8_t *p;
+
+    for (; i < end && at(fifo, i)->frame != NULL; i++)
+        parked += at(fifo, i)->size;
+    by_ref = by_ref && parked == 0;
+    own =
+        WEFT__FRAME_HEADER + e->head_size + (by_ref ? 0 : e->head.payload_len);
+    if ((p = weft__outq_reserve(w->out, own + parked)) == NULL)
+        return WEFT_ENOMEM;
+    p = put(p, e, by_ref);
+    if (by_ref && weft__outq_ref(w->out, payload->data, payload->len,
+                                 payload->release, payload->arg) != WEFT_OK) {
+        weft__outq_trim(w->out, own);
+        return WEFT_ENOMEM;
+    }
+    for (end = i, i = fifo->first + 1; i < end; i++) {
+        weft__v0_reply *reply = at(fifo, i);
+
+        memcpy(p, reply->frame, reply->size);
+        p += reply->size;
+        weft_free(reply->frame);
+    }
+    fifo->n -= (uint32_t)(end - fifo->first);
+    fifo->first = end;
+    return WEFT_OK;
+}
+
+weft_status weft__v0_answer(weft__native *w, uint64_t number,
+                            const weft__wire_response *response)
+{
+    weft__v0_fifo *fifo = &w->v0;
+    weft_status status;
+    encoded e;
+
+    if (!weft__v0_is_open(fifo, number))
+        return WEFT_ENOENT;
+    if ((status = encode(&e, response)) != WEFT_OK)
+        return status;
+    status =
+        number == fifo->first ? send_run(w, &e) : park(at(fifo, number), &e);
+    if (status == WEFT_OK)
+        fifo->open--;
+    return status;
+}
+
+void weft__v0_fini(weft__v0_fifo *fifo)
+{
+    for (uint64_t i = fifo->first; i < fifo->first + fifo->n; i++)
+        weft_free(at(fifo, i)->frame);
+    weft_free(fifo->ring);
+    *fifo = (weft__v0_fifo){0};
+}

@@ -1,0 +1,77 @@
+/* varint_internal.h - protobuf's variable-length integers and tags.
+ *
+ * Source of the format: protobuf.dev/programming-guides/encoding. */
+#ifndef WEFT_VARINT_INTERNAL_H
+#define WEFT_VARINT_INTERNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    WEFT__WIRE_VARINT = 0,
+    WEFT__WIRE_64 = 1,
+    WEFT__WIRE_BYTES = 2,
+    WEFT__WIRE_32 = 5
+};
+
+#define WEFT__TAG(field, wire) ((uint8_t)((field) << 3 | (wire)))
+
+static inline size_t weft__varint_size(uint64_t v)
+{
+    size_t n = 1;
+
+    while (v >= 0x80) {
+        v >>= 7;
+        n++;
+    }
+    return n;
+}
+
+/* Returns the byte behind it. */
+static inline uint8_t *weft__varint_put(uint8_t *p, uint64_t v)
+{
+    while (v >= 0x80) {
+        *p++ = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    *p++ = (uint8_t)v;
+    return p;
+}
+
+/* Returns the byte behind it; NULL when it is cut off or longer than ten. */
+static inline const uint8_t *weft__varint_get(const uint8_t *p,
+                                              const uint8_t *end, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (p < end && *p < 0x80) {
+        *out = *p;
+        return p + 1;
+    }
+    for (unsigned shift = 0; shift < 64 && p < end; shift += 7) {
+        uint64_t byte = *p++;
+
+        v |= (byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *out = v;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* A tag: at most five bytes, field number 1 to 2^29 - 1.  NULL: not one. */
+static inline const uint8_t *weft__tag_get(const uint8_t *p, const uint8_t *end,
+                                           uint32_t *field, unsigned *wire)
+{
+    uint64_t v;
+
+    p = weft__varint_get(p, end, &v);
+    if (p == NULL || v > UINT32_MAX || v < 8)
+        return NULL;
+    *field = (uint32_t)(v >> 3);
+    *wire = (unsigned)(v & 7);
+    return p;
+}
+
+#endif /* WEFT_VARINT_INTERNAL_H */
