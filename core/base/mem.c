@@ -27,6 +27,8 @@ void *weft_realloc(void *p, size_t size)
 {
     if (fail_in != 0 && --fail_in == 0)
         return NULL;
+    if (size > PTRDIFF_MAX) /* no object is larger; some hooks may abort */
+        return NULL;
     return hooks->realloc(p, size != 0 ? size : 1);
 }
 

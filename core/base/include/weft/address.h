@@ -1,8 +1,9 @@
 /* weft/address.h - where a peer is: IPv4, IPv6, unix, or inproc.
  *
- * Texts: "127.0.0.1:80", "[::1]:80", "localhost:80" (127.0.0.1; no other name is
- * ever looked up here), with or without "tcp://"; "unix:///path/to/socket",
- * "unix:path"; "inproc:///name" (within this process, for tests). */
+ * Texts: "127.0.0.1:80", "[::1]:80", "localhost:80" (127.0.0.1; no other name
+ * is ever looked up here), with or without "tcp://"; "unix:///path/to/socket",
+ * "unix:path"; "inproc:///name" (within this process, for tests).  Port 0 is
+ * for listeners: any free one.  IPv6 zones ("fe80::1%eth0") are refused. */
 #ifndef WEFT_ADDRESS_H
 #define WEFT_ADDRESS_H
 
@@ -38,8 +39,9 @@ typedef struct weft_address {
 WEFT_API weft_status weft_address_parse(weft_address *out, const char *text,
                                         const char **why);
 
-/* "10.0.0.7:8000", "[::1]:80", "unix:///path", "inproc:///name"; cut to size.
- * Returns buf. */
+/* "10.0.0.7:8000", "[::1]:80", "unix:///path", "unix:relative/path",
+ * "inproc:///name", "unix:" for a socket without a name, "" for none; cut to
+ * size. Control bytes in a peer's path read "?".  Returns buf. */
 WEFT_API const char *weft_address_format(const weft_address *addr, char *buf,
                                          size_t size);
 
@@ -48,7 +50,8 @@ WEFT_API bool weft_address_is_loopback(const weft_address *addr);
 WEFT_API bool weft_address_is_wildcard(const weft_address *addr);
 WEFT_API uint16_t weft_address_port(const weft_address *addr); /* 0: none */
 
-/* From and to a sockaddr; from: ENOTSUP for other families. */
+/* From what accept() or getsockname() gave.  ENOTSUP: another family.  EINVAL:
+ * len does not fit it. */
 WEFT_API weft_status weft_address_from_sockaddr(weft_address *out,
                                                 const struct sockaddr *sa,
                                                 socklen_t len);

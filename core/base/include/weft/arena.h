@@ -1,8 +1,8 @@
 /* weft/arena.h - memory that goes all at once.
  *
- * A call owns one arena: its decoded message, metadata and what the handler asks
- * for.  The first chunk is given by the owner, so that a small call allocates
- * nothing.  A budget bounds the rest. */
+ * A call owns one arena: its decoded message, metadata and what the handler
+ * asks for.  The first chunk is given by the owner, so that a small call
+ * allocates nothing.  A budget bounds the rest. */
 #ifndef WEFT_ARENA_H
 #define WEFT_ARENA_H
 
@@ -17,6 +17,10 @@ typedef struct weft_arena {
     struct weft__arena_block *blocks;
     size_t used;   /* bytes handed out or adopted, padding included */
     size_t budget; /* ceiling of used; 0: none */
+    /* The array that weft_metadata_add() grew last, so that it may grow in
+     * place; anything else is copied. */
+    const void *array;
+    size_t array_used, array_cap;
 } weft_arena;
 
 /* first (may be NULL) is borrowed until fini. */

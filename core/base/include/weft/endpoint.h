@@ -1,7 +1,7 @@
 /* weft/endpoint.h - what a resolver finds and a balancer chooses from.
  *
- * A list is immutable, counted and shared: made by a resolver, kept by channels.
- * It is sorted by text and holds no address twice. */
+ * A list is immutable, counted and shared: made by a resolver, kept by
+ * channels. It is sorted by text and holds no address twice. */
 #ifndef WEFT_ENDPOINT_H
 #define WEFT_ENDPOINT_H
 
@@ -13,10 +13,10 @@ WEFT_BEGIN_DECLS
 /* Strings are NUL-terminated and borrowed from the list. */
 typedef struct weft_endpoint {
     weft_address address;
-    const char *text;  /* weft_address_format() of it; the identity */
-    uint32_t weight;   /* 1 to 65535; 100 unless the resolver knows better */
-    const char *node;  /* Consul's node name, or "" */
-    const char *id;    /* Consul's service id, or "" */
+    const char *text; /* weft_address_format() of it; the identity */
+    uint32_t weight;  /* 1 to 65535; 100 unless the resolver knows better */
+    const char *node; /* Consul's node name, or "" */
+    const char *id;   /* Consul's service id, or "" */
     weft_metadata metadata; /* Consul's Meta, and "tag" once for each tag */
 } weft_endpoint;
 
@@ -33,8 +33,11 @@ WEFT_API uint64_t weft_endpoints_hash(const weft_endpoints *list);
 WEFT_API weft_endpoints *weft_endpoints_ref(const weft_endpoints *list);
 WEFT_API void weft_endpoints_unref(weft_endpoints *list); /* NULL is fine */
 
-/* Making one: new, add ..., finish.  add copies all of e (text is made from
- * address; weight 0 is 100).  The first of two equal addresses stays. */
+/* Making one: new, add ..., finish.  add copies all of e: text is made from
+ * address, weight 0 is 100, one over 65535 is that, NULL strings are "",
+ * metadata with a key that is none is left out.  EINVAL: the address is none
+ * that one could connect to (kind NONE, port 0).  After an error b is as before
+ * the call.  The first of two equal addresses stays. */
 typedef struct weft_endpoints_builder weft_endpoints_builder;
 WEFT_API weft_status weft_endpoints_builder_new(weft_endpoints_builder **out);
 WEFT_API weft_status weft_endpoints_builder_add(weft_endpoints_builder *b,

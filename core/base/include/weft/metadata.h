@@ -1,7 +1,7 @@
 /* weft/metadata.h - key and value pairs that travel beside a message.
  *
- * A weft_metadata is a view: an array of pairs.  Those that come from a call are
- * borrowed from it; for those that go out, any array will do:
+ * A weft_metadata is a view: an array of pairs.  Those that come from a call
+ * are borrowed from it; for those that go out, any array will do:
  *
  *     weft_metadatum items[] = {{"tenant", "blue", 4}};
  *     stub.metadata = (weft_metadata){items, 1};
@@ -16,8 +16,9 @@
 WEFT_BEGIN_DECLS
 
 typedef struct weft_metadatum {
-    const char *key;   /* NUL-terminated */
-    const void *value; /* has a NUL behind value_len when it comes from a call */
+    const char *key; /* NUL-terminated */
+    const void
+        *value; /* has a NUL behind value_len when it comes from a call */
     size_t value_len;
 } weft_metadatum;
 
@@ -30,13 +31,14 @@ typedef struct weft_metadata {
 WEFT_API const char *weft_metadata_get(const weft_metadata *md, const char *key,
                                        size_t *len);
 
-/* Appends a copy of the pair, all memory from arena; md->items moves.  EINVAL: a
- * bad key.  ENOMEM also when the arena's budget is used up. */
+/* Appends a copy of the pair, all memory from arena; md->items moves.  md may
+ * be any view, also of a constant array, which stays as it is.  EINVAL: a bad
+ * key. ENOMEM also when the arena's budget is used up. */
 WEFT_API weft_status weft_metadata_add(weft_metadata *md, weft_arena *arena,
                                        const char *key, const void *value,
                                        size_t value_len);
 
-/* Appends copies of all of src. */
+/* Appends copies of all of src, or nothing.  EINVAL and ENOMEM as above. */
 WEFT_API weft_status weft_metadata_add_all(weft_metadata *md, weft_arena *arena,
                                            const weft_metadata *src);
 

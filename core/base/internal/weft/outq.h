@@ -20,8 +20,8 @@ typedef struct weft__outq {
 
 void weft__outq_init(weft__outq *q, weft_loop *loop);
 
-/* n contiguous bytes at the end, counted as queued; the caller fills them before
- * the queue is next read.  NULL: out of memory, nothing was queued. */
+/* n > 0 contiguous bytes at the end, counted as queued; the caller fills them
+ * before the queue is next read.  NULL: out of memory, nothing was queued. */
 uint8_t *weft__outq_reserve(weft__outq *q, size_t n);
 
 /* Gives back the last n bytes of the reservation just made. */
@@ -29,8 +29,9 @@ void weft__outq_trim(weft__outq *q, size_t n);
 
 weft_status weft__outq_append(weft__outq *q, const void *data, size_t n);
 
-/* Queues n bytes where they are.  If OK, release(arg) (may be NULL) runs exactly
- * once: when they are written, or at fini.  It may not touch the queue. */
+/* Queues n bytes where they are.  If OK, release(arg) (may be NULL) runs
+ * exactly once: when they are written, or at fini; for n = 0, at once.  It may
+ * not touch the queue. */
 weft_status weft__outq_ref(weft__outq *q, const void *data, size_t n,
                            void (*release)(void *arg), void *arg);
 

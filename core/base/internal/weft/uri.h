@@ -10,6 +10,7 @@ typedef struct weft__uri_param {
 } weft__uri_param;
 
 #define WEFT__URI_PARAMS 32
+#define WEFT__URI_BYTES 8192 /* longest text */
 
 /* All strings lie in text, which the struct owns. */
 typedef struct weft__uri {
@@ -21,8 +22,9 @@ typedef struct weft__uri {
     size_t n_params;
 } weft__uri;
 
-/* ESYNTAX: *why says what; also for control bytes, %00, bad escapes and more
- * parameters than fit.  On success release with fini. */
+/* ESYNTAX: *why (may be NULL) says what; also for control bytes (escaped ones
+ * too), bad escapes, a fragment, and more than fits.  ENOMEM.  A "+" is a plus;
+ * a parameter may repeat.  On success release with fini. */
 weft_status weft__uri_parse(weft__uri *out, const char *text, const char **why);
 void weft__uri_fini(weft__uri *uri); /* zeroed is fine */
 

@@ -1,0 +1,158 @@
+/* arena.c - memory that goes all at once.
+ *
+ * Blocks hang in a list, youngest first.  The record of an adopted block lies
+ * in the arena itself, that is in a chunk that stands behind it in the list, so
+ * walking the list and freeing as we go never reads freed memory. */
+#include <weft/arena.h>
+#include <weft/mem.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ALIGN (_Alignof(max_align_t))
+#define CHUNK_MIN ((size_t)1024)
+#define CHUNK_MAX ((size_t)65536)
+
+struct weft__arena_block {
+    struct weft__arena_block *next;
+    void *memory; /* what to free: a chunk is its own block */
+};
+
+/* What a chunk's block takes before its first free byte. */
+#define HEADER                                                                 \
+    ((sizeof(struct weft__arena_block) + ALIGN - 1) & ~(size_t)(ALIGN - 1))
+
+void weft_arena_init(weft_arena *arena, void *first, size_t first_size,
+                     size_t budget)
+{
+    *arena = (weft_arena){.budget = budget};
+    if (first != NULL) {
+        size_t skew = (size_t)(-(uintptr_t)first & (ALIGN - 1));
+
+        if (first_size > skew) {
+            arena->at = (uint8_t *)first + skew;
+            arena->end = (uint8_t *)first + first_size;
+        }
+    }
+}
+
+static bool within_budget(const weft_arena *arena, size_t size)
+{
+    return arena->budget == 0 || (arena->used <= arena->budget &&
+                                  size <= arena->budget - arena->used);
+}
+
+/* Memory of its own; the chunk in use stays in use. */
+static void *take_block(weft_arena *arena, size_t size)
+{
+    struct weft__arena_block *block;
+
+    if (size > SIZE_MAX - HEADER ||
+        (block = weft_malloc(HEADER + size)) == NULL)
+        return NULL;
+    block->memory = block;
+    block->next = arena->blocks;
+    arena->blocks = block;
+    return (uint8_t *)block + HEADER;
+}
+
+void *weft_arena_alloc(weft_arena *arena, size_t size)
+{
+    size_t chunk;
+    uint8_t *p;
+
+    if (size > SIZE_MAX - ALIGN)
+        return NULL;
+    size = size != 0 ? (size + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
+    if (!within_budget(arena, size))
+        return NULL;
+    if (size <= (size_t)(arena->end - arena->at)) {
+        p = arena->at;
+        arena->at += size;
+        arena->used += size;
+        return p;
+    }
+    /* Chunks double with what is used: few of them, and never more idle memory
+     * than memory in use. */
+    chunk = arena->used < CHUNK_MIN   ? CHUNK_MIN
+            : arena->used > CHUNK_MAX ? CHUNK_MAX
+                                      : arena->used;
+    if (size > chunk / 4) {
+        if ((p = take_block(arena, size)) == NULL)
+            return NULL;
+    } else {
+        if ((p = take_block(arena, chunk)) == NULL)
+            return NULL;
+        arena->at = p + size;
+        arena->end = p + chunk;
+    }
+    arena->used += size;
+    return p;
+}
+
+void *weft_arena_calloc(weft_arena *arena, size_t n, size_t size)
+{
+    void *p;
+
+    if (size != 0 && n > SIZE_MAX / size)
+        return NULL;
+    if ((p = weft_arena_alloc(arena, n * size)) != NULL)
+        memset(p, 0, n * size);
+    return p;
+}
+
+char *weft_arena_strndup(weft_arena *arena, const void *s, size_t n)
+{
+    char *copy = n < SIZE_MAX ? weft_arena_alloc(arena, n + 1) : NULL;
+
+    if (copy != NULL) {
+        if (n > 0)
+            memcpy(copy, s, n);
+        copy[n] = '\0';
+    }
+    return copy;
+}
+
+char *weft_arena_printf(weft_arena *arena, const char *fmt, ...)
+{
+    va_list ap;
+    char *text;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (text = weft_arena_alloc(arena, (size_t)n + 1)) == NULL)
+        return NULL;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    return text;
+}
+
+weft_status weft_arena_adopt(weft_arena *arena, void *block, size_t size)
+{
+    struct weft__arena_block *record;
+
+    if (size > SIZE_MAX - HEADER || !within_budget(arena, size + HEADER))
+        return WEFT_ELIMIT;
+    if ((record = weft_arena_alloc(arena, sizeof(*record))) == NULL)
+        return WEFT_ENOMEM;
+    record->memory = block;
+    record->next = arena->blocks;
+    arena->blocks = record;
+    arena->used += size;
+    return WEFT_OK;
+}
+
+void weft_arena_fini(weft_arena *arena)
+{
+    struct weft__arena_block *block = arena->blocks, *next;
+
+    for (; block != NULL; block = next) {
+        next = block->next;
+        weft_free(block->memory);
+    }
+    *arena = (weft_arena){0};
+}
