@@ -1,0 +1,201 @@
+/* outq.c - bytes that wait to be written.
+ *
+ * Chunks from the loop's pool are filled from the front with segment records
+ * and the small pieces themselves, so that in the steady state nothing is
+ * allocated:
+ *
+ *     chunk: | head | record | bytes bytes bytes | record (ref) | record |
+ * bytes
+ *
+ *  I1. A chunk counts the segments in it, and goes back when the last one is
+ *      consumed.  Segments are consumed in order, so only the tail's chunk is
+ *      ever written to.
+ *  I2. Bytes of a chunk are only ever appended: what weft__outq_iov() handed
+ * out stays where and what it was, though its segment may have grown since. I3.
+ * A piece that fits no chunk is a segment with memory of its own. */
+#include <weft/mem.h>
+#include <weft/outq.h>
+
+#include <assert.h>
+#include <string.h>
+
+typedef struct chunk {
+    uint32_t segments; /* in this chunk, not yet consumed */
+    uint32_t used;     /* bytes from the start, this head included */
+} chunk;
+
+struct weft__segment {
+    weft__segment *next;
+    uint8_t *data; /* the next byte to write */
+    size_t len;    /* 0 only after a trim */
+    chunk *chunk;  /* holds this record; NULL: the record is a block alone */
+    bool packed;   /* the bytes follow the record, and may grow */
+    void (*release)(void *arg);
+    void *arg;
+};
+
+#define ALIGN_UP(n)                                                            \
+    (((n) + _Alignof(weft__segment) - 1) & ~(_Alignof(weft__segment) - 1))
+#define PIECE_MAX                                                              \
+    (WEFT__CHUNK_BYTES - ALIGN_UP(sizeof(chunk)) - sizeof(weft__segment))
+
+void weft__outq_init(weft__outq *q, weft_loop *loop)
+{
+    *q = (weft__outq){.loop = loop};
+}
+
+static void push(weft__outq *q, weft__segment *s)
+{
+    if (q->tail != NULL)
+        q->tail->next = s;
+    else
+        q->head = s;
+    q->tail = s;
+    q->bytes += s->len;
+}
+
+static void pop(weft__outq *q)
+{
+    weft__segment *s = q->head;
+    void (*release)(void *) = s->release;
+    void *arg = s->arg;
+    chunk *c = s->chunk;
+
+    q->bytes -= s->len;
+    if ((q->head = s->next) == NULL)
+        q->tail = NULL;
+    if (c == NULL)
+        weft_free(s);
+    else if (--c->segments == 0)
+        weft__loop_chunk_put(q->loop, c);
+    if (release != NULL)
+        release(arg);
+}
+
+/* A record in the tail's chunk, or in a new one, with n bytes behind it.  The
+ * caller pushes it. */
+static weft__segment *carve(weft__outq *q, size_t n)
+{
+    chunk *c = q->tail != NULL ? q->tail->chunk : NULL;
+    size_t at = c != NULL ? ALIGN_UP(c->used) : 0;
+    weft__segment *s;
+
+    if (c == NULL || at + sizeof(*s) + n > WEFT__CHUNK_BYTES) {
+        if ((c = weft__loop_chunk_get(q->loop)) == NULL)
+            return NULL;
+        *c = (chunk){0};
+        at = ALIGN_UP(sizeof(*c));
+    }
+    s = (weft__segment *)(void *)((uint8_t *)c + at);
+    *s = (weft__segment){.chunk = c, .data = (uint8_t *)(s + 1), .len = n};
+    c->segments++;
+    c->used = (uint32_t)(at + sizeof(*s) + n);
+    return s;
+}
+
+uint8_t *weft__outq_reserve(weft__outq *q, size_t n)
+{
+    weft__segment *s = q->tail;
+    uint8_t *p;
+
+    assert(n > 0);
+    if (s != NULL && s->packed && s->chunk != NULL &&
+        n <= WEFT__CHUNK_BYTES - s->chunk->used) {
+        p = s->data + s->len;
+        s->len += n;
+        s->chunk->used += (uint32_t)n;
+        q->bytes += n;
+        return p;
+    }
+    if (n <= PIECE_MAX) {
+        s = carve(q, n);
+    } else if (n <= SIZE_MAX - sizeof(*s) &&
+               (s = weft_malloc(sizeof(*s) + n)) != NULL) {
+        *s = (weft__segment){.data = (uint8_t *)(s + 1), .len = n};
+    } else {
+        s = NULL;
+    }
+    if (s == NULL)
+        return NULL;
+    s->packed = true;
+    push(q, s);
+    return s->data;
+}
+
+void weft__outq_trim(weft__outq *q, size_t n)
+{
+    weft__segment *s = q->tail;
+
+    if (n == 0)
+        return;
+    assert(s != NULL && s->packed && n <= s->len);
+    s->len -= n;
+    q->bytes -= n;
+    if (s->chunk != NULL)
+        s->chunk->used -= (uint32_t)n;
+    if (q->bytes == 0)
+        weft__outq_fini(q); /* an empty queue holds no memory */
+}
+
+weft_status weft__outq_append(weft__outq *q, const void *data, size_t n)
+{
+    uint8_t *p;
+
+    if (n == 0)
+        return WEFT_OK;
+    if ((p = weft__outq_reserve(q, n)) == NULL)
+        return WEFT_ENOMEM;
+    memcpy(p, data, n);
+    return WEFT_OK;
+}
+
+weft_status weft__outq_ref(weft__outq *q, const void *data, size_t n,
+                           void (*release)(void *arg), void *arg)
+{
+    weft__segment *s;
+
+    if (n == 0) {
+        if (release != NULL)
+            release(arg);
+        return WEFT_OK;
+    }
+    if ((s = carve(q, 0)) == NULL)
+        return WEFT_ENOMEM;
+    /* An iovec has no const; nothing of ours writes there. */
+    s->data = (uint8_t *)(uintptr_t)data;
+    s->len = n;
+    s->release = release;
+    s->arg = arg;
+    push(q, s);
+    return WEFT_OK;
+}
+
+int weft__outq_iov(const weft__outq *q, struct iovec *iov, int max)
+{
+    int n = 0;
+
+    for (const weft__segment *s = q->head; s != NULL && n < max; s = s->next)
+        if (s->len > 0)
+            iov[n++] = (struct iovec){s->data, s->len};
+    return n;
+}
+
+void weft__outq_consume(weft__outq *q, size_t n)
+{
+    assert(n <= q->bytes);
+    while (q->head != NULL && n >= q->head->len) {
+        n -= q->head->len;
+        pop(q);
+    }
+    if (n > 0) {
+        q->head->data += n;
+        q->head->len -= n;
+        q->bytes -= n;
+    }
+}
+
+void weft__outq_fini(weft__outq *q)
+{
+    while (q->head != NULL)
+        pop(q);
+}
