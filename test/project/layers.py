@@ -81,7 +81,7 @@ def files(root, *suffixes):
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(f for f in folders if f not in SKIPPED_FOLDERS)
         for name in sorted(names):
-            if not suffixes or name.endswith(suffixes):
+            if name not in SKIPPED_FOLDERS and (not suffixes or name.endswith(suffixes)):
                 found.append(os.path.relpath(os.path.join(folder, name), root))
     return found
 
