@@ -21,6 +21,9 @@ static void on_loop_close(weft__loop_child *child)
         (weft_channel *)((char *)child - offsetof(weft_channel, child)));
 }
 
+static const char *const states[] = {"idle", "queued", "connecting", "ready",
+                                     "backoff"};
+
 static void dump_conn(const weft__client_conn *cc, FILE *file)
 {
     weft__conn_stats stats;
@@ -39,8 +42,6 @@ static void dump_conn(const weft__client_conn *cc, FILE *file)
 
 static void dump(weft__dumpable *self, FILE *file)
 {
-    static const char *const states[] = {"idle", "queued", "connecting",
-                                         "ready", "backoff"};
     const weft_channel *ch =
         (const weft_channel *)((char *)self - offsetof(weft_channel, dumpable));
     uint64_t now = weft_loop_now_ns(ch->loop);
@@ -291,4 +292,26 @@ weft_channel_stats weft_channel_get_stats(const weft_channel *ch)
     stats.ready_endpoints = ch->n_ready;
     stats.connections = ch->n_conns;
     return stats;
+}
+
+void weft_channel_each_endpoint(const weft_channel *ch,
+                                void (*fn)(const weft_endpoint_stats *e,
+                                           void *user),
+                                void *user)
+{
+    for (const weft__subchannel *sub = ch != NULL ? ch->by_text : NULL;
+         sub != NULL; sub = sub->hh.next) {
+        weft_endpoint_stats e = {
+            .address = sub->text,
+            .state = states[sub->state],
+            .last_error = sub->last_error != NULL ? sub->last_error : "",
+            .ready = sub->usable,
+            .weight = sub->weight,
+            .connections = sub->n_conns,
+            .failures = sub->failures};
+        for (const weft__client_conn *cc = sub->conns; cc != NULL;
+             cc = cc->next)
+            e.in_flight += cc->in_flight;
+        fn(&e, user);
+    }
 }

@@ -82,6 +82,22 @@ typedef struct weft_channel_stats {
 } weft_channel_stats;
 WEFT_API weft_channel_stats weft_channel_get_stats(const weft_channel *channel);
 
+/* What the channel knows of one endpoint; borrowed for the callback. */
+typedef struct weft_endpoint_stats {
+    const char *address; /* "10.0.0.7:8000" */
+    const char *state;   /* "idle", "queued", "connecting", "ready", "backoff" */
+    const char *last_error; /* of the last failed connect or loss, or "" */
+    bool ready;
+    uint32_t weight, connections, in_flight;
+    uint32_t failures; /* connects that failed in a row */
+} weft_endpoint_stats;
+
+/* Calls fn for each endpoint; fn may not close the channel. */
+WEFT_API void
+weft_channel_each_endpoint(const weft_channel *channel,
+                           void (*fn)(const weft_endpoint_stats *e, void *user),
+                           void *user);
+
 /* ---- Calls ---- */
 
 /* A call in flight; 0 is none.  Stale ones are harmless. */
