@@ -95,8 +95,8 @@ WEFT_API extern const weft_conf_spec weft_consul_conf_spec;
 /* Sets what consul:// and consul+kv:// targets of this loop go by that are
  * watched from now on (the fields about finding and the agent; the rest is
  * ignored).  Without it the defaults hold.  Copies conf.  ENOMEM, ECLOSED. */
-#define weft_consul_configure(loop, conf)                                      \
-    weft_consul_configure_sized(loop, conf, sizeof(weft_consul_conf))
+#define weft_consul_configure(loop, ... /* conf */)                            \
+    weft_consul_configure_sized(loop, __VA_ARGS__, sizeof(weft_consul_conf))
 WEFT_API weft_status weft_consul_configure_sized(weft_loop *loop,
                                                  const weft_consul_conf *conf,
                                                  size_t conf_size);
@@ -104,8 +104,8 @@ WEFT_API weft_status weft_consul_configure_sized(weft_loop *loop,
 /* Gives a plugin that registers a server with Consul: weft_server_use() takes
  * it.  Copies conf (NULL: all defaults); what is wrong with it is said when the
  * server starts.  NULL: out of memory. */
-#define weft_consul_plugin(conf)                                               \
-    weft_consul_plugin_sized(conf, sizeof(weft_consul_conf))
+#define weft_consul_plugin(... /* conf */)                                     \
+    weft_consul_plugin_sized(__VA_ARGS__, sizeof(weft_consul_conf))
 WEFT_API weft_plugin *weft_consul_plugin_sized(const weft_consul_conf *conf,
                                                size_t conf_size);
 

@@ -4,7 +4,10 @@
  * what it says.  The struct, its defaults, the table in docs/guide.md, the
  * start-up dump and weft_conf_set() come from that list.  Zero means the
  * default; WEFT_OFF in a number means none.  _conf structs are copied when the
- * object is made, strings included. */
+ * object is made, strings included.  Constructors are macros that pass the size of
+ * the struct, so that it can grow without breaking programs that were compiled
+ * with an older one; conf is their variable rest, so that a compound literal may
+ * have commas. */
 #ifndef WEFT_CONF_H
 #define WEFT_CONF_H
 

@@ -35,16 +35,16 @@ typedef struct weft_loop_lag {
 
 /* Makes a loop with an event_base of its own.  Gives *out: weft_loop_free().
  * conf may be NULL.  ENOMEM, EINVAL. */
-#define weft_loop_new(out, conf)                                               \
-    weft_loop_new_sized(out, conf, sizeof(weft_loop_conf))
+#define weft_loop_new(out, ... /* conf */)                                     \
+    weft_loop_new_sized(out, __VA_ARGS__, sizeof(weft_loop_conf))
 WEFT_API weft_status weft_loop_new_sized(weft_loop **out,
                                          const weft_loop_conf *conf,
                                          size_t conf_size);
 
 /* Makes a loop on the application's base, which is borrowed and must outlive it.
  * Signals, priorities and dispatching stay the application's. */
-#define weft_loop_wrap(out, base, conf)                                        \
-    weft_loop_wrap_sized(out, base, conf, sizeof(weft_loop_conf))
+#define weft_loop_wrap(out, base, ... /* conf */)                              \
+    weft_loop_wrap_sized(out, base, __VA_ARGS__, sizeof(weft_loop_conf))
 WEFT_API weft_status weft_loop_wrap_sized(weft_loop **out,
                                           struct event_base *base,
                                           const weft_loop_conf *conf,

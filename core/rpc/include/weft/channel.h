@@ -57,8 +57,9 @@ WEFT_API extern const weft_conf_spec weft_channel_conf_spec;
  * Gives *out: weft_channel_close().  A target or balancer that does not exist
  * is EINVAL or ESYNTAX with a sentence in weft_channel_error(); *out is then
  * set, and every call on it fails with that sentence.  ENOMEM sets NULL. */
-#define weft_channel_new(out, loop, target, conf)                              \
-    weft_channel_new_sized(out, loop, target, conf, sizeof(weft_channel_conf))
+#define weft_channel_new(out, loop, target, ... /* conf */)                    \
+    weft_channel_new_sized(out, loop, target, __VA_ARGS__,                     \
+                           sizeof(weft_channel_conf))
 WEFT_API weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
                                             const char *target,
                                             const weft_channel_conf *conf,

@@ -62,8 +62,8 @@ typedef enum weft_server_state {
 
 /* Makes a server on loop, which is borrowed and must outlive it.  Gives *out:
  * weft_server_free().  conf may be NULL. */
-#define weft_server_new(out, loop, conf)                                       \
-    weft_server_new_sized(out, loop, conf, sizeof(weft_server_conf))
+#define weft_server_new(out, loop, ... /* conf */)                             \
+    weft_server_new_sized(out, loop, __VA_ARGS__, sizeof(weft_server_conf))
 WEFT_API weft_status weft_server_new_sized(weft_server **out, weft_loop *loop,
                                            const weft_server_conf *conf,
                                            size_t conf_size);
