@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/weft)
 
 install(TARGETS weft protoc-gen-weft EXPORT weft-targets)
-foreach(dir ${WEFT_LAYER_DIRS})
+foreach(dir ${WEFT_PUBLIC_DIRS})
   install(DIRECTORY ${dir}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endforeach()
 

@@ -43,7 +43,7 @@ endfunction()
 # Include paths and dependencies of a library made of all layers.  Only genexes
 # name the layers, so that the installed package knows nothing of them.
 function(weft_usage NAME)
-  foreach(dir ${WEFT_LAYER_DIRS})
+  foreach(dir ${WEFT_PUBLIC_DIRS})
     target_include_directories(${NAME} PUBLIC $<BUILD_INTERFACE:${weft_SOURCE_DIR}/${dir}/include>)
   endforeach()
   target_include_directories(${NAME} PUBLIC $<INSTALL_INTERFACE:include>)
