@@ -1,8 +1,11 @@
 /* weft/timer.h - one-shot timers on a loop.
  *
- * A hashed wheel (Varghese & Lauck, 1987, scheme 6) on one libevent timer: start
- * and stop are O(1) and allocate nothing, and a loop without timers never wakes.
- * Resolution is 1 ms; a timer is never early. */
+ * A hierarchical wheel (Varghese & Lauck, 1987, scheme 7) on one libevent
+ * timer: start and stop are O(1) and allocate nothing, and a loop without
+ * timers does not wake.  Resolution is 1 ms; by the loop's clock a timer is
+ * never early. Timers due in the same millisecond run in the order in which
+ * they were started. When the loop goes, timers that are still armed are
+ * disarmed. */
 #ifndef WEFT_TIMER_H
 #define WEFT_TIMER_H
 
@@ -12,13 +15,18 @@ WEFT_BEGIN_DECLS
 
 typedef struct weft_timer weft_timer;
 
-/* Runs on the loop's thread, from a fresh stack.  May start, stop or release any
- * timer, its own included. */
+/* Runs on the loop's thread, from a fresh stack.  May start, stop or release
+ * any timer, its own included. */
 typedef void (*weft_timer_cb)(weft_timer *timer, void *user);
 
-/* Embedded in its owner; the members are the wheel's. */
+typedef struct weft__timer_link {
+    struct weft__timer_link *next, *prev; /* NULL: not armed */
+} weft__timer_link;
+
+/* Embedded in its owner.  name may be set after weft_timer_init(); the other
+ * members are the wheel's. */
 struct weft_timer {
-    weft_timer *next, **pprev; /* pprev NULL: not armed */
+    weft__timer_link link; /* first */
     weft_loop *loop;
     uint64_t due_ms;
     weft_timer_cb cb;
@@ -30,7 +38,8 @@ struct weft_timer {
 WEFT_API void weft_timer_init(weft_timer *timer, weft_loop *loop,
                               weft_timer_cb cb, void *user);
 
-/* Arms it to fire once in delay_ms; re-arms if armed.  Cannot fail. */
+/* Arms it to fire once in delay_ms, counted from weft_loop_now_ns(); re-arms if
+ * armed.  With 0 it fires in the next round, never from within this call. */
 WEFT_API void weft_timer_start(weft_timer *timer, uint32_t delay_ms);
 
 /* The same with an absolute time of the loop's clock. */

@@ -59,8 +59,11 @@ void weft__loop_chunk_put(weft_loop *loop, void *chunk);
 uint8_t *weft__loop_read_buffer(weft_loop *loop);
 
 /* What must end before the loop does: servers, channels, watches.  close is
- * called once by weft_loop_close(), youngest first; it removes itself, at once or
- * later, and the loop waits for that (but see weft_loop_free). */
+ * called once by weft_loop_close(), youngest first; it removes itself, at once
+ * or later, and the loop waits for that.  weft_loop_free() does not wait: a
+ * child must be able to end through deferred functions alone, for a wrapped
+ * base is not dispatched then.  If one has not ended after 1000 rounds, the
+ * loop says so and stays. */
 typedef struct weft__loop_child weft__loop_child;
 struct weft__loop_child {
     weft__loop_child *next, *prev;
@@ -85,8 +88,8 @@ void weft__loop_local_set(weft_loop *loop, weft__loop_local which, void *object,
                           void (*fini)(void *object));
 
 /* 0 to 255, unique among live loops: the top byte of a call's handle.
- * weft__loop_by_index gives NULL for an index that is not in use, and for a loop
- * of another thread. */
+ * weft__loop_by_index gives NULL for an index that is not in use, and for a
+ * loop of another thread. */
 uint8_t weft__loop_index(const weft_loop *loop);
 weft_loop *weft__loop_by_index(uint8_t index);
 

@@ -1,0 +1,127 @@
+/* loop_batch.c - what runs once at the end of a batch of callbacks. */
+#include "reactor_internal.h"
+
+static void batch_reset(weft__batch *batch)
+{
+    batch->head = NULL;
+    batch->tail = &batch->head;
+}
+
+static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
+                  void (*fn)(void *), void *arg)
+{
+    static const struct timeval at_once;
+
+    if (d->queued)
+        return;
+    *d = (weft__deferred){.queued = true, .fn = fn, .arg = arg};
+    *batch->tail = d;
+    batch->tail = &d->next;
+    if (loop->batch_queued)
+        return;
+    loop->batch_queued = true;
+    /* I2: activating itself would keep everything else from running. */
+    if (loop->batch_running)
+        event_add(&loop->batch_event, &at_once);
+    else
+        event_active(&loop->batch_event, EV_TIMEOUT, 0);
+}
+
+void weft__loop_flush_later(weft_loop *loop, weft__deferred *d,
+                            void (*fn)(void *), void *arg)
+{
+    queue(loop, &loop->flushes, d, fn, arg);
+}
+
+void weft__loop_defer(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
+                      void *arg)
+{
+    queue(loop, &loop->deferred, d, fn, arg);
+}
+
+static bool take_out(weft__batch *batch, weft__deferred *d)
+{
+    weft__deferred **p;
+
+    for (p = &batch->head; *p != NULL; p = &(*p)->next) {
+        if (*p != d)
+            continue;
+        if ((*p = d->next) == NULL)
+            batch->tail = p;
+        d->next = NULL;
+        d->queued = false;
+        return true;
+    }
+    return false;
+}
+
+void weft__loop_undefer(weft_loop *loop, weft__deferred *d)
+{
+    if (!d->queued)
+        return;
+    (void)(take_out(&loop->flushes, d) || take_out(&loop->deferred, d) ||
+           take_out(&loop->flushes_running, d) ||
+           take_out(&loop->deferred_running, d));
+}
+
+static void move(weft__batch *to, weft__batch *from)
+{
+    if (from->head == NULL)
+        return;
+    to->head = from->head;
+    to->tail = from->tail;
+    batch_reset(from);
+}
+
+/* Each is taken out before it runs: its function may free it, queue it again,
+ * or undefer any other. */
+static void run(weft__batch *batch)
+{
+    weft__deferred *d;
+
+    while ((d = batch->head) != NULL) {
+        take_out(batch, d); /* the first: O(1) */
+        d->fn(d->arg);
+    }
+}
+
+void weft__batch_run(weft_loop *loop)
+{
+    if (loop->batch_running)
+        return;
+    loop->batch_running = true;
+    loop->batch_queued = false;
+    move(&loop->flushes_running, &loop->flushes);
+    move(&loop->deferred_running, &loop->deferred);
+    run(&loop->flushes_running);
+    run(&loop->deferred_running);
+    loop->batch_running = false;
+}
+
+bool weft__batch_empty(const weft_loop *loop)
+{
+    return loop->flushes.head == NULL && loop->deferred.head == NULL &&
+           loop->flushes_running.head == NULL &&
+           loop->deferred_running.head == NULL;
+}
+
+static void on_batch(evutil_socket_t fd, short what, void *arg)
+{
+    weft_loop *loop = arg;
+
+    (void)fd;
+    (void)what;
+    weft__loop_enter(loop, "end of batch");
+    weft__batch_run(loop);
+    weft__loop_leave(loop);
+    weft__loop_after_batch(loop);
+}
+
+void weft__batch_init(weft_loop *loop)
+{
+    batch_reset(&loop->flushes);
+    batch_reset(&loop->deferred);
+    batch_reset(&loop->flushes_running);
+    batch_reset(&loop->deferred_running);
+    evtimer_assign(&loop->batch_event, loop->base, on_batch, loop);
+}

@@ -1,0 +1,139 @@
+/* loop_store.c - what a loop keeps for those who live on it: buffers, random
+ * numbers, objects by layer, and the table of live loops. */
+#include "reactor_internal.h"
+
+#include <weft/mem.h>
+
+enum {
+    CHUNKS_KEPT = 64, /* 1 MiB of free chunks at most */
+    LOOPS = 256
+};
+
+/* Handles carry an index into this table.  Owner and loop are apart from the
+ * loop's memory so that a foreign thread's look-up reads nothing that another
+ * thread may be freeing.  loop is NULL: free. */
+static struct {
+    _Atomic(weft_loop *) loop;
+    atomic_uint_least64_t owner;
+} table[LOOPS];
+static atomic_uint next_index;
+
+weft_status weft__index_take(weft_loop *loop)
+{
+    unsigned tries;
+
+    /* Each time another one: a stale handle should find nobody. */
+    for (tries = 0; tries < LOOPS; tries++) {
+        unsigned i = atomic_fetch_add(&next_index, 1) % LOOPS;
+        weft_loop *free_slot = NULL;
+
+        if (!atomic_compare_exchange_strong(&table[i].loop, &free_slot, loop))
+            continue;
+        loop->index = (uint8_t)i;
+        weft__index_own(loop);
+        return WEFT_OK;
+    }
+    return WEFT_ELIMIT;
+}
+
+void weft__index_own(weft_loop *loop)
+{
+    uint64_t me = weft__sys_thread_id();
+
+    if (atomic_load_explicit(&table[loop->index].owner, memory_order_relaxed) !=
+        me)
+        atomic_store_explicit(&table[loop->index].owner, me,
+                              memory_order_relaxed);
+}
+
+void weft__index_drop(weft_loop *loop)
+{
+    atomic_store_explicit(&table[loop->index].owner, 0, memory_order_relaxed);
+    atomic_store(&table[loop->index].loop, NULL);
+}
+
+uint8_t weft__loop_index(const weft_loop *loop)
+{
+    return loop->index;
+}
+
+weft_loop *weft__loop_by_index(uint8_t index)
+{
+    if (atomic_load_explicit(&table[index].owner, memory_order_relaxed) !=
+        weft__sys_thread_id())
+        return NULL;
+    return atomic_load_explicit(&table[index].loop, memory_order_relaxed);
+}
+
+struct weft__chunk {
+    struct weft__chunk *next;
+};
+
+void *weft__loop_chunk_get(weft_loop *loop)
+{
+    struct weft__chunk *chunk = loop->chunks;
+
+    if (chunk == NULL)
+        return weft_malloc(WEFT__CHUNK_BYTES);
+    loop->chunks = chunk->next;
+    loop->n_chunks--;
+    return chunk;
+}
+
+void weft__loop_chunk_put(weft_loop *loop, void *memory)
+{
+    struct weft__chunk *chunk = memory;
+
+    if (chunk == NULL)
+        return;
+    if (loop->n_chunks >= CHUNKS_KEPT) {
+        weft_free(chunk);
+        return;
+    }
+    chunk->next = loop->chunks;
+    loop->chunks = chunk;
+    loop->n_chunks++;
+}
+
+uint8_t *weft__loop_read_buffer(weft_loop *loop)
+{
+    if (loop->read_buffer == NULL)
+        loop->read_buffer = weft_malloc(WEFT__READ_BYTES);
+    return loop->read_buffer;
+}
+
+void *weft__loop_local_get(const weft_loop *loop, weft__loop_local which)
+{
+    return loop->locals[which].object;
+}
+
+void weft__loop_local_set(weft_loop *loop, weft__loop_local which, void *object,
+                          void (*fini)(void *object))
+{
+    loop->locals[which].object = object;
+    loop->locals[which].fini = fini;
+}
+
+/* xorshift64* (Vigna, 2016). */
+uint64_t weft__loop_random(weft_loop *loop)
+{
+    uint64_t x = loop->random;
+
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    loop->random = x;
+    return x * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+void weft__store_fini(weft_loop *loop)
+{
+    struct weft__chunk *chunk;
+
+    while ((chunk = loop->chunks) != NULL) {
+        loop->chunks = chunk->next;
+        weft_free(chunk);
+    }
+    weft_free(loop->read_buffer);
+    loop->read_buffer = NULL;
+}

@@ -1,0 +1,153 @@
+/* reactor_internal.h - the inside of a loop, for the files of this folder that
+ * are its parts: loop.c (life, running), loop_batch.c (end of the batch),
+ * loop_post.c (other threads), loop_lag.c (who held it how long), loop_close.c
+ * (the end), loop_store.c (memory, index), timer.c (the wheel). */
+#ifndef WEFT_REACTOR_INTERNAL_H
+#define WEFT_REACTOR_INTERNAL_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <weft/log.h>
+#include <weft/loop_internal.h>
+#include <weft/sys.h>
+#include <weft/timer.h>
+
+/* One round without waiting.  EVLOOP_NONBLOCK alone goes on as long as anything
+ * is active, for ever if a callback adds itself with a zero timeout. */
+#define WEFT__ROUND (EVLOOP_ONCE | EVLOOP_NONBLOCK)
+
+/* A queue of deferred functions. */
+typedef struct weft__batch {
+    weft__deferred *head, **tail;
+} weft__batch;
+
+/* What another thread asks for. */
+typedef struct weft__post weft__post;
+struct weft__post {
+    weft__post *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+/* The timer wheel; timer.c explains it. */
+#define WEFT__WHEEL_BITS 6
+#define WEFT__WHEEL_SLOTS (1 << WEFT__WHEEL_BITS)
+#define WEFT__WHEEL_LEVELS 11 /* 11 * 6 bits: every due time there is */
+typedef struct weft__wheel {
+    uint64_t elapsed_ms; /* every slot up to here has been emptied */
+    uint64_t armed_ms; /* what the libevent timer waits for; UINT64_MAX: off */
+    size_t count;      /* armed timers */
+    weft__timer_link ready;  /* were due when they were started */
+    weft__timer_link firing; /* taken from their slot, to run or to move on */
+    uint64_t occupied[WEFT__WHEEL_LEVELS]; /* a bit for each slot in use */
+    weft__timer_link slots[WEFT__WHEEL_LEVELS][WEFT__WHEEL_SLOTS];
+} weft__wheel;
+
+#define WEFT__SPANS 4
+#define WEFT__NAME_BYTES 128
+
+struct weft_loop {
+    struct event_base *base;
+    bool own_base;
+    weft_loop_conf conf;
+    bool coarse; /* the clock is the system's, spans may use the coarse one */
+    pid_t pid;
+    uint8_t index;
+    uint64_t now_ns;
+
+    /* Running. */
+    unsigned depth; /* of our callbacks on the stack */
+    bool in_run;    /* weft_loop_run() or its kin is on the stack */
+    bool stop;
+    int helpers; /* events of our own that must not keep a run alive */
+    unsigned holds;
+
+    /* The end of the batch (loop_batch.c). */
+    struct event batch_event;
+    bool batch_queued;  /* the event is on its way */
+    bool batch_running; /* I2 */
+    weft__batch flushes, deferred;
+    weft__batch flushes_running, deferred_running;
+
+    /* Posts (loop_post.c).  Only these members are touched by other threads. */
+    _Atomic(weft__post *) posted; /* newest first; or the closed mark */
+    atomic_uint posters;          /* threads inside weft_loop_post() */
+    weft__wakeup wakeup;
+    struct event wakeup_event;
+    weft__post *posts, **posts_tail; /* taken, in order, not run yet */
+
+    /* Timers (timer.c). */
+    struct event wheel_event;
+    weft__wheel wheel;
+
+    /* Lag (loop_lag.c). */
+    weft_loop_lag lag;
+    uint64_t warn_ns; /* 0: never */
+    uint64_t entered_ns;
+    const char *entered_name;
+    bool late_said; /* a span has named the culprit already */
+    unsigned n_spans;
+    struct {
+        const char *name;
+        uint64_t start_ns;
+    } spans[WEFT__SPANS];
+    char late_name[WEFT__NAME_BYTES];
+    weft_log_limit lag_limit, fork_limit;
+
+    /* Memory (loop_store.c). */
+    uint8_t *read_buffer;
+    struct weft__chunk *chunks;
+    unsigned n_chunks;
+    uint64_t random;
+
+    /* The end (loop_close.c). */
+    weft__loop_child children, ending; /* sentinels; youngest first */
+    struct {
+        void *object;
+        void (*fini)(void *object);
+    } locals[WEFT__LOCAL_COUNT];
+    bool closing; /* weft_loop_close() was called */
+    bool ended;   /* nothing keeps it open but what is queued */
+    bool closed;  /* ready to go once the base's dispatching has returned */
+    weft__deferred close_step;
+    void (*on_closed)(void *user);
+    void *on_closed_user;
+};
+
+/* loop.c */
+void weft__loop_read_clock(weft_loop *loop);
+bool weft__loop_forked(weft_loop *loop, const char *doing); /* and says so */
+
+/* loop_batch.c */
+void weft__batch_init(weft_loop *loop);
+void weft__batch_run(weft_loop *loop);
+bool weft__batch_empty(const weft_loop *loop);
+
+/* loop_post.c */
+weft_status weft__posts_init(weft_loop *loop);
+bool weft__posts_pending(const weft_loop *loop);
+void weft__posts_refuse(weft_loop *loop);
+void weft__posts_run_all(weft_loop *loop);
+void weft__posts_fini(weft_loop *loop);
+
+/* timer.c */
+void weft__wheel_init(weft_loop *loop);
+void weft__wheel_arm(weft_loop *loop);
+bool weft__wheel_due(const weft_loop *loop);
+void weft__wheel_expire(weft_loop *loop); /* a bounded part of what is due */
+void weft__wheel_fini(weft_loop *loop);   /* leaves every timer disarmed */
+
+/* loop_close.c */
+void weft__close_init(weft_loop *loop);
+void weft__loop_after_batch(weft_loop *loop); /* may free the loop */
+void weft__loop_finalize(weft_loop *loop);    /* frees the loop */
+
+/* loop_store.c */
+weft_status weft__index_take(weft_loop *loop);
+void weft__index_own(weft_loop *loop); /* the loop is this thread's now */
+void weft__index_drop(weft_loop *loop);
+void weft__store_fini(weft_loop *loop);
+
+#endif /* WEFT_REACTOR_INTERNAL_H */

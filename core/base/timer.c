@@ -1,0 +1,325 @@
+/* timer.c - a hierarchical timing wheel (Varghese & Lauck, 1987, scheme 7).
+ *
+ * Level 0 has a slot for each of 64 milliseconds, level 1 one for each of 64
+ * times 64, and so on; a bit for each slot says whether it is in use.  A timer
+ * goes to the level of the highest digit (base 64) in which its due time
+ * differs from elapsed_ms, and to the slot of its own digit there.  When time
+ * reaches a slot, its timers fire or move down a level.  Hence
+ *
+ *  W1. In every occupied slot the digit is greater than elapsed_ms' digit of
+ * that level, and all higher digits are the same. W2. So the next slot is the
+ * lowest bit of the lowest level in use, however far the clock has jumped, and
+ * timers of the same millisecond fire in the order of their start. W3. Whoever
+ * is not in a slot is in `ready` or `firing`; a timer that a callback starts
+ * with a delay of 0 waits in `ready` for the next wake-up.
+ *
+ * A timer is touched once per level at most, where the plain hashed wheel
+ * visits one that is far off in each revolution, and wakes the process for it.
+ *
+ * The libevent timer stays armed when the timer that it waits for is stopped:
+ * re-arming it for each call would cost more than one idle wake-up, after which
+ * an empty wheel arms nothing. */
+#include "reactor_internal.h"
+
+enum {
+    /* Work per wake-up, then the loop sees to others. */
+    BUDGET = 8192,
+    FIRE_COST = 16, /* as against 1 for moving down a level */
+    LOOK_AHEAD = 32
+};
+
+#define NS_PER_MS 1000000u
+#define MAX_WAIT_MS 86400000u /* a day; then we look again */
+
+static void list_init(weft__timer_link *list)
+{
+    list->next = list->prev = list;
+}
+
+static bool list_empty(const weft__timer_link *list)
+{
+    return list->next == list;
+}
+
+static void list_append(weft__timer_link *list, weft__timer_link *link)
+{
+    link->next = list;
+    link->prev = list->prev;
+    list->prev->next = link;
+    list->prev = link;
+}
+
+static void list_splice(weft__timer_link *to, weft__timer_link *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
+/* The link is the first member. */
+static weft_timer *timer_of(weft__timer_link *link)
+{
+    return (weft_timer *)link;
+}
+
+static void place(weft__wheel *w, weft_timer *timer)
+{
+    uint64_t differs = timer->due_ms ^ w->elapsed_ms;
+    unsigned level, slot;
+
+    if (timer->due_ms <= w->elapsed_ms) {
+        list_append(&w->ready, &timer->link);
+        return;
+    }
+    level = (63u - (unsigned)__builtin_clzll(differs)) / WEFT__WHEEL_BITS;
+    slot = (unsigned)(timer->due_ms >> (level * WEFT__WHEEL_BITS)) %
+           WEFT__WHEEL_SLOTS;
+    list_append(&w->slots[level][slot], &timer->link);
+    w->occupied[level] |= UINT64_C(1) << slot;
+}
+
+static void unlink_timer(weft__wheel *w, weft_timer *timer)
+{
+    weft__timer_link *next = timer->link.next;
+    weft__timer_link *first = &w->slots[0][0];
+
+    next->prev = timer->link.prev;
+    timer->link.prev->next = next;
+    timer->link.next = timer->link.prev = NULL;
+    /* The list is empty now if what is left is its head: a slot's head tells
+     * which slot it is. */
+    if (next->next == next && next >= first &&
+        next < first + WEFT__WHEEL_LEVELS * WEFT__WHEEL_SLOTS) {
+        size_t i = (size_t)(next - first);
+
+        w->occupied[i / WEFT__WHEEL_SLOTS] &=
+            ~(UINT64_C(1) << i % WEFT__WHEEL_SLOTS);
+    }
+}
+
+/* The next slot in time.  Gives its head and the time at which it begins. */
+static weft__timer_link *next_slot(weft__wheel *w, uint64_t *begins_ms)
+{
+    unsigned level;
+
+    for (level = 0; level < WEFT__WHEEL_LEVELS; level++) {
+        unsigned shift = level * WEFT__WHEEL_BITS;
+        unsigned slot;
+        uint64_t above;
+
+        if (w->occupied[level] == 0)
+            continue;
+        slot = (unsigned)__builtin_ctzll(w->occupied[level]);
+        above = shift + WEFT__WHEEL_BITS < 64
+                    ? w->elapsed_ms >> (shift + WEFT__WHEEL_BITS)
+                                           << (shift + WEFT__WHEEL_BITS)
+                    : 0;
+        *begins_ms = above | (uint64_t)slot << shift;
+        return &w->slots[level][slot];
+    }
+    return NULL;
+}
+
+/* No later than the next timer is due; exact if few share its slot. */
+static uint64_t next_due_ms(weft__wheel *w)
+{
+    uint64_t begins_ms, due_ms = UINT64_MAX;
+    const weft__timer_link *slot, *link;
+    int n = 0;
+
+    if (!list_empty(&w->ready) || !list_empty(&w->firing))
+        return w->elapsed_ms;
+    if ((slot = next_slot(w, &begins_ms)) == NULL)
+        return UINT64_MAX;
+    for (link = slot->next; link != slot; link = link->next) {
+        const weft_timer *timer = (const weft_timer *)link;
+
+        if (++n > LOOK_AHEAD)
+            return begins_ms;
+        if (timer->due_ms < due_ms)
+            due_ms = timer->due_ms;
+    }
+    return due_ms;
+}
+
+static void arm_at(weft_loop *loop, uint64_t due_ms)
+{
+    uint64_t now_ms = loop->now_ns / NS_PER_MS;
+    uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    uint64_t into_us = loop->now_ns % NS_PER_MS / 1000; /* since now_ms began */
+    uint64_t wait_us;
+    struct timeval tv;
+
+    if (wait_ms > MAX_WAIT_MS)
+        wait_ms = MAX_WAIT_MS;
+    wait_us = wait_ms * 1000;
+    wait_us -= wait_us > into_us ? into_us : wait_us;
+    tv.tv_sec = (time_t)(wait_us / 1000000);
+    tv.tv_usec = (suseconds_t)(wait_us % 1000000);
+    loop->wheel.armed_ms = due_ms;
+    event_add(&loop->wheel_event, &tv);
+}
+
+void weft__wheel_arm(weft_loop *loop)
+{
+    uint64_t due_ms = next_due_ms(&loop->wheel);
+
+    if (due_ms != UINT64_MAX) {
+        arm_at(loop, due_ms);
+    } else if (loop->wheel.armed_ms != UINT64_MAX) {
+        loop->wheel.armed_ms = UINT64_MAX;
+        event_del(&loop->wheel_event);
+    }
+}
+
+bool weft__wheel_due(const weft_loop *loop)
+{
+    const weft__wheel *w = &loop->wheel;
+
+    return w->count > 0 && w->armed_ms <= loop->now_ns / NS_PER_MS;
+}
+
+static void fire(weft_loop *loop, weft_timer *timer)
+{
+    loop->wheel.count--;
+    weft__loop_span_begin(loop, timer->name != NULL ? timer->name : "timer");
+    timer->cb(timer, timer->user); /* the timer may be gone after this */
+    weft__loop_span_end(loop);
+}
+
+void weft__wheel_expire(weft_loop *loop)
+{
+    weft__wheel *w = &loop->wheel;
+    uint64_t now_ms = loop->now_ns / NS_PER_MS;
+    uint64_t begins_ms;
+    weft__timer_link *slot;
+    int budget = BUDGET;
+
+    w->armed_ms = 0; /* what callbacks start needs no arming of its own */
+    list_splice(&w->firing, &w->ready);
+    for (;;) {
+        while (!list_empty(&w->firing) && budget > 0) {
+            weft_timer *timer = timer_of(w->firing.next);
+
+            unlink_timer(w, timer);
+            if (timer->due_ms <= w->elapsed_ms) {
+                budget -= FIRE_COST;
+                fire(loop, timer);
+            } else {
+                budget--;
+                place(w, timer);
+            }
+        }
+        if (budget <= 0)
+            break;
+        slot = next_slot(w, &begins_ms);
+        if (slot == NULL || begins_ms > now_ms) {
+            if (w->elapsed_ms < now_ms)
+                w->elapsed_ms = now_ms;
+            break;
+        }
+        w->elapsed_ms = begins_ms;
+        w->occupied[(slot - &w->slots[0][0]) / WEFT__WHEEL_SLOTS] &=
+            ~(UINT64_C(1) << (slot - &w->slots[0][0]) % WEFT__WHEEL_SLOTS);
+        list_splice(&w->firing, slot);
+    }
+    weft__wheel_arm(loop);
+}
+
+static void on_wheel(evutil_socket_t fd, short what, void *arg)
+{
+    weft_loop *loop = arg;
+
+    (void)fd;
+    (void)what;
+    weft__loop_enter(loop, "timers");
+    weft__wheel_expire(loop);
+    weft__loop_leave(loop);
+}
+
+void weft__wheel_init(weft_loop *loop)
+{
+    weft__wheel *w = &loop->wheel;
+    int level, slot;
+
+    w->elapsed_ms = loop->now_ns / NS_PER_MS;
+    w->armed_ms = UINT64_MAX;
+    list_init(&w->ready);
+    list_init(&w->firing);
+    for (level = 0; level < WEFT__WHEEL_LEVELS; level++)
+        for (slot = 0; slot < WEFT__WHEEL_SLOTS; slot++)
+            list_init(&w->slots[level][slot]);
+    evtimer_assign(&loop->wheel_event, loop->base, on_wheel, loop);
+}
+
+static void drop_all(weft__wheel *w, weft__timer_link *list)
+{
+    while (!list_empty(list))
+        unlink_timer(w, timer_of(list->next));
+}
+
+void weft__wheel_fini(weft_loop *loop)
+{
+    weft__wheel *w = &loop->wheel;
+    uint64_t begins_ms;
+    weft__timer_link *slot;
+
+    drop_all(w, &w->ready);
+    drop_all(w, &w->firing);
+    while ((slot = next_slot(w, &begins_ms)) != NULL)
+        drop_all(w, slot);
+    w->count = 0;
+    w->armed_ms = UINT64_MAX;
+    event_del(&loop->wheel_event);
+}
+
+void weft_timer_init(weft_timer *timer, weft_loop *loop, weft_timer_cb cb,
+                     void *user)
+{
+    *timer = (weft_timer){.loop = loop, .cb = cb, .user = user};
+}
+
+void weft_timer_start_at(weft_timer *timer, uint64_t due_ms)
+{
+    weft_loop *loop = timer->loop;
+    weft__wheel *w = &loop->wheel;
+
+    weft_timer_stop(timer);
+    weft__loop_touch(loop);
+    /* An empty wheel may catch up with the clock, which saves moves later. */
+    if (w->count == 0 && list_empty(&w->firing) &&
+        w->elapsed_ms < loop->now_ns / NS_PER_MS)
+        w->elapsed_ms = loop->now_ns / NS_PER_MS;
+    timer->due_ms = due_ms;
+    place(w, timer);
+    w->count++;
+    if (due_ms < w->armed_ms)
+        arm_at(loop, due_ms);
+}
+
+void weft_timer_start(weft_timer *timer, uint32_t delay_ms)
+{
+    weft_loop *loop = timer->loop;
+
+    weft__loop_touch(loop);
+    /* Rounded up: a part of a millisecond may have passed already. */
+    weft_timer_start_at(timer,
+                        (loop->now_ns + NS_PER_MS - 1) / NS_PER_MS + delay_ms);
+}
+
+void weft_timer_stop(weft_timer *timer)
+{
+    if (timer->link.next == NULL)
+        return;
+    unlink_timer(&timer->loop->wheel, timer);
+    timer->loop->wheel.count--;
+}
+
+bool weft_timer_armed(const weft_timer *timer)
+{
+    return timer->link.next != NULL;
+}
