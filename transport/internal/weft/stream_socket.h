@@ -14,19 +14,25 @@ typedef struct weft__stream_socket weft__stream_socket;
 
 typedef struct weft__stream_socket_ops {
     const char *name;
-    /* OK and *n > 0; EAGAIN; EOF; ECONNRESET, EIO.  want_write tells what EAGAIN
-     * waits for (default: readable); pending that a further read finds more
-     * without the descriptor turning readable. */
-    weft_status (*read)(weft__stream_socket *s, void *data, size_t size,
-                        size_t *n);
+    /* Fills the iov in order, as far as one read goes.  OK and *n > 0; EAGAIN;
+     * EOF; ECONNRESET, EIO.  read_wants_write tells what EAGAIN waits for
+     * (default: readable); pending that a further read finds more without the
+     * descriptor turning readable. */
+    weft_status (*readv)(weft__stream_socket *s, const struct iovec *iov,
+                         int count, size_t *n);
+    /* As above; fewer bytes than given mean that the next call would say
+     * EAGAIN. After EAGAIN or less the same bytes come again. */
     weft_status (*writev)(weft__stream_socket *s, const struct iovec *iov,
                           int count, size_t *n);
     void (*shutdown_write)(weft__stream_socket *s);
     void (*close)(weft__stream_socket *s); /* releases what s owns, not s */
 } weft__stream_socket_ops;
 
+/* A value: whoever holds it may move it.  What an implementation needs beyond a
+ * descriptor hangs on state. */
 struct weft__stream_socket {
     const weft__stream_socket_ops *ops;
+    void *state;
     int fd;
     bool read_wants_write, write_wants_read, pending;
 };
@@ -34,10 +40,19 @@ struct weft__stream_socket {
 /* Plain descriptors: TCP, unix, and inproc, which is a socket pair. */
 extern const weft__stream_socket_ops weft__fd_socket;
 
+/* Takes fd, which must be non-blocking. */
+void weft__socket_init(weft__stream_socket *out, int fd);
+
 /* Begins a connect; *connecting tells whether it is still under way (then wait
- * until writable and ask weft__socket_connected).  Sets TCP_NODELAY. */
-weft_status weft__socket_connect(weft__stream_socket *out, weft_loop *loop,
+ * until writable and ask weft__socket_connected).  Sets TCP_NODELAY.  On
+ * failure nothing is left open: ECONNREFUSED (for inproc also: nobody listens
+ * under that name; for unix also: no such file, or the backlog is full), EADDR,
+ * ELIMIT (no descriptor left), EIO. */
+weft_status weft__socket_connect(weft__stream_socket *out,
                                  const weft_address *address, bool *connecting);
 weft_status weft__socket_connected(weft__stream_socket *s);
+
+/* TCP_NODELAY on an accepted socket; nothing elsewhere. */
+void weft__socket_nodelay(int fd, int family);
 
 #endif /* WEFT_STREAM_SOCKET_H */

@@ -1,0 +1,530 @@
+/* conn.c - the life of a connection, and its public functions. */
+#include "conn_internal.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <weft/mem.h>
+
+enum { WHY_BYTES = 256 };
+
+/* Behind the struct: the event, the wire, the peer's address. */
+typedef struct layout {
+    size_t event, wire, peer, end;
+} layout;
+
+static size_t align_up(size_t n)
+{
+    return (n + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+}
+
+static layout layout_of(const weft__wire_ops *wire, size_t peer_len)
+{
+    layout l;
+
+    l.event = align_up(sizeof(weft__conn));
+    l.wire = l.event + align_up(event_get_struct_event_size());
+    l.peer = l.wire + wire->size;
+    l.end = l.peer + peer_len;
+    return l;
+}
+
+/* An address has room for a long path; what is kept is what is in use. */
+static size_t peer_bytes(const weft_address *peer)
+{
+    if (peer->kind == WEFT_ADDRESS_INPROC)
+        return offsetof(struct sockaddr_un, sun_path) +
+               strlen(peer->u.un.sun_path) + 1;
+    return peer->len;
+}
+
+uint32_t weft__conn_now(const weft__conn *conn)
+{
+    return (uint32_t)weft_loop_now_ms(conn->loop);
+}
+
+/* ---- the end ---- */
+
+static void on_goodbye(void *arg)
+{
+    weft__conn *conn = arg;
+
+    weft__outq_fini(&conn->out);
+    conn->handler->on_closed(conn, conn->status,
+                             conn->why != NULL ? conn->why
+                                               : weft_status_text(conn->status),
+                             conn->user);
+    conn->wire->ops->fini(conn->wire);
+    weft_free(conn->in);
+    weft_free(conn->peer_text);
+    weft_free(conn->why);
+    weft_free(conn);
+}
+
+void weft__conn_finish(weft__conn *conn)
+{
+    if (conn->state == WEFT__CONN_CLOSED)
+        return;
+    conn->state = WEFT__CONN_CLOSED;
+    conn->wire->paused = true;
+    weft_timer_stop(&conn->timer);
+    if (conn->armed != 0)
+        event_del(conn->event);
+    conn->armed = 0;
+    conn->socket.ops->close(&conn->socket);
+    if (!conn->servicing && !conn->service.queued)
+        weft__loop_defer(conn->loop, &conn->service, on_goodbye, conn);
+}
+
+/* The first reason is the one that is told. */
+static void vset_why(weft__conn *conn, weft_status status, const char *fmt,
+                     va_list ap)
+{
+    char text[WHY_BYTES];
+
+    if (conn->reasoned)
+        return;
+    conn->reasoned = true;
+    vsnprintf(text, sizeof text, fmt, ap);
+    conn->status = status;
+    conn->why = weft_strdup(text);
+}
+
+static void WEFT_PRINTF(3, 4)
+    set_why(weft__conn *conn, weft_status status, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vset_why(conn, status, fmt, ap);
+    va_end(ap);
+}
+
+void weft__conn_lost(weft__conn *conn, weft_status status, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vset_why(conn, status, fmt, ap);
+    va_end(ap);
+    weft__conn_finish(conn);
+}
+
+void weft__conn_fail(weft__conn *conn, weft_status status, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vset_why(conn, status, fmt, ap);
+    va_end(ap);
+    if (conn->state != WEFT__CONN_OPEN) {
+        weft__conn_finish(conn);
+    } else if (conn->server) {
+        weft__conn_begin_close(conn);
+    } else {
+        weft__conn_flush(conn);
+        weft__conn_finish(conn);
+    }
+}
+
+void weft__conn_close(weft__conn *conn, weft_status status, const char *why)
+{
+    if (conn->state >= WEFT__CONN_FLUSHING)
+        return;
+    set_why(conn, status, "%s", why);
+    if (conn->state == WEFT__CONN_CONNECTING)
+        weft__conn_finish(conn);
+    else
+        weft__conn_begin_close(conn);
+}
+
+void weft__conn_abort(weft__conn *conn, weft_status status, const char *why)
+{
+    set_why(conn, status, "%s", why);
+    weft__conn_finish(conn);
+}
+
+/* ---- events ---- */
+
+bool weft__conn_reading(const weft__conn *conn)
+{
+    return conn->state == WEFT__CONN_OPEN && conn->pauses == 0 &&
+           !(conn->server && conn->over) && !conn->hungry && !conn->eof;
+}
+
+static short wanted(const weft__conn *conn)
+{
+    const weft__stream_socket *s = &conn->socket;
+    bool reads = false, writes = false;
+
+    switch (conn->state) {
+    case WEFT__CONN_CONNECTING:
+        return EV_WRITE;
+    case WEFT__CONN_OPEN:
+        reads = weft__conn_reading(conn);
+        writes = conn->write_blocked;
+        break;
+    case WEFT__CONN_FLUSHING:
+    case WEFT__CONN_LINGERING:
+        reads = !conn->eof;
+        writes = conn->write_blocked;
+        break;
+    default:
+        return 0;
+    }
+    return (short)((reads || (writes && s->write_wants_read) ? EV_READ : 0) |
+                   ((writes && !s->write_wants_read) ||
+                            (reads && s->read_wants_write)
+                        ? EV_WRITE
+                        : 0));
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg);
+
+static void arm(weft__conn *conn, short mask)
+{
+    if (mask == conn->armed)
+        return;
+    if (conn->armed != 0)
+        event_del(conn->event);
+    conn->armed = 0;
+    if (mask == 0)
+        return;
+    event_assign(conn->event, weft_loop_base(conn->loop), conn->socket.fd,
+                 (short)(mask | EV_PERSIST), on_io, conn);
+    if (event_add(conn->event, NULL) == 0)
+        conn->armed = mask;
+    else
+        weft__conn_lost(conn, WEFT_ENOMEM, "the descriptor cannot be watched");
+}
+
+/* Takes effect at once where something more is waited for.  What is no longer
+ * waited for stays armed until it fires: most pauses are over before that, and
+ * so cost no system call. */
+void weft__conn_interest(weft__conn *conn)
+{
+    short want = wanted(conn);
+
+    if (conn->state == WEFT__CONN_OPEN)
+        conn->wire->paused = !weft__conn_reading(conn);
+    if ((want & ~conn->armed) != 0)
+        arm(conn, want);
+}
+
+static void opened(weft__conn *conn)
+{
+    weft_status status;
+
+    conn->state = WEFT__CONN_OPEN;
+    conn->state_ms = conn->active_ms = conn->quiet_ms = weft__conn_now(conn);
+    weft__conn_interest(conn);
+    if (conn->state != WEFT__CONN_OPEN)
+        return;
+    weft__conn_rearm(conn);
+    if (conn->server)
+        return;
+    if ((status = conn->wire->ops->start(conn->wire)) != WEFT_OK)
+        weft__conn_lost(conn, status, "handshake: %s",
+                        weft_status_text(status));
+    else
+        weft__conn_queued(conn);
+}
+
+static void on_connected(weft__conn *conn)
+{
+    weft_status status = weft__socket_connected(&conn->socket);
+
+    if (status != WEFT_OK)
+        weft__conn_lost(conn, status, "connect: %s", weft_status_text(status));
+    else
+        opened(conn);
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
+{
+    weft__conn *conn = arg;
+    weft__stream_socket *s = &conn->socket;
+    weft_loop *loop = conn->loop;
+
+    (void)fd;
+    weft__loop_enter(loop, "connection");
+    if (conn->state == WEFT__CONN_CONNECTING) {
+        on_connected(conn);
+    } else {
+        if (conn->write_blocked &&
+            (what & (s->write_wants_read ? EV_READ : EV_WRITE)) != 0) {
+            conn->write_blocked = false;
+            weft__conn_flush(conn);
+            weft__conn_unblock(conn);
+        }
+        if ((what & (s->read_wants_write ? EV_WRITE : EV_READ)) != 0) {
+            if (conn->state == WEFT__CONN_OPEN)
+                weft__conn_readable(conn);
+            else
+                weft__conn_discard(conn);
+        }
+        weft__conn_advance_close(conn);
+    }
+    if ((what & conn->armed & ~wanted(conn)) != 0)
+        arm(conn, wanted(conn));
+    weft__loop_leave(loop);
+}
+
+static void on_service(void *arg)
+{
+    weft__conn *conn = arg;
+
+    conn->servicing = true;
+    if (conn->in != NULL && conn->in->raw)
+        weft__conn_feed_raw(conn);
+    else if (conn->socket.pending)
+        weft__conn_readable(conn);
+    weft__conn_flush(conn);
+    weft__conn_unblock(conn);
+    weft__conn_advance_close(conn);
+    conn->servicing = false;
+    if (conn->state == WEFT__CONN_CLOSED)
+        weft__loop_defer(conn->loop, &conn->service, on_goodbye, conn);
+    else if ((conn->out.bytes > 0 && !conn->write_blocked) ||
+             (weft__conn_reading(conn) &&
+              (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
+        weft__conn_service_later(conn);
+}
+
+void weft__conn_service_later(weft__conn *conn)
+{
+    if (!conn->servicing)
+        weft__loop_flush_later(conn->loop, &conn->service, on_service, conn);
+}
+
+/* ---- birth ---- */
+
+static weft_status make(weft__conn **out, weft_loop *loop,
+                        const weft_address *peer, const weft__wire_ops *wire,
+                        const weft__conn_conf *conf,
+                        const weft__conn_handler *handler, void *user)
+{
+    size_t peer_len = peer_bytes(peer);
+    layout l = layout_of(wire, peer_len);
+    uint8_t *memory = weft_calloc(1, l.end);
+    weft__conn *conn = (weft__conn *)(void *)memory;
+    weft_status status;
+
+    if (memory == NULL)
+        return WEFT_ENOMEM;
+    conn->loop = loop;
+    conn->conf = conf;
+    conn->handler = handler;
+    conn->user = user;
+    conn->event = (struct event *)(void *)(memory + l.event);
+    conn->wire = (weft__wire *)(void *)(memory + l.wire);
+    conn->wire->ops = wire;
+    conn->peer_kind = (uint8_t)peer->kind;
+    conn->peer_len = (uint16_t)peer_len;
+    memcpy(memory + l.peer, &peer->u, peer_len);
+    conn->socket.ops = &weft__fd_socket;
+    conn->socket.fd = -1;
+    conn->server = conf->wire_conf.server;
+    conn->opened_ms = conn->last_in_ms = weft_loop_now_ms(loop);
+    conn->state_ms = weft__conn_now(conn);
+    weft__outq_init(&conn->out, loop);
+    weft_timer_init(&conn->timer, loop, weft__conn_on_timer, conn);
+    conn->timer.name = "connection timer";
+    status = wire->init(conn->wire, &conf->wire_conf, &conn->out,
+                        weft__conn_on_wire, conn);
+    if (status != WEFT_OK) {
+        weft_free(conn);
+        return status;
+    }
+    *out = conn;
+    return WEFT_OK;
+}
+
+weft_status weft__conn_connect(weft__conn **out, weft_loop *loop,
+                               const weft_address *address,
+                               const weft__conn_conf *conf,
+                               const weft__conn_handler *handler, void *user)
+{
+    weft__conn *conn;
+    bool connecting;
+    weft_status status =
+        make(&conn, loop, address, conf->wire, conf, handler, user);
+
+    if (status != WEFT_OK)
+        return status;
+    *out = conn;
+    status = weft__socket_connect(&conn->socket, address, &connecting);
+    if (status != WEFT_OK) {
+        weft__conn_lost(conn, status, "connect: %s", weft_status_text(status));
+    } else if (connecting) {
+        weft__conn_interest(conn);
+        weft__conn_rearm(conn);
+    } else {
+        opened(conn);
+    }
+    return WEFT_OK;
+}
+
+weft_status weft__conn_accept(weft__conn **out, weft_loop *loop,
+                              const weft__stream_socket *socket,
+                              const weft_address *peer, const void *first,
+                              size_t first_len, const weft__wire_ops *wire,
+                              const weft__conn_conf *conf,
+                              const weft__conn_handler *handler, void *user)
+{
+    weft__conn *conn;
+    weft_status status = make(&conn, loop, peer, wire, conf, handler, user);
+
+    if (status != WEFT_OK)
+        return status;
+    if (first_len > 0 &&
+        (status = weft__conn_put_aside(conn, first, first_len)) != WEFT_OK) {
+        wire->fini(conn->wire);
+        weft_free(conn);
+        return status;
+    }
+    *out = conn;
+    conn->socket = *socket;
+    conn->bytes_in = first_len;
+    opened(conn);
+    weft__conn_service_later(conn);
+    return WEFT_OK;
+}
+
+/* ---- what the owner does ---- */
+
+static bool usable(const weft__conn *conn)
+{
+    return conn->state == WEFT__CONN_OPEN && !conn->write_broken;
+}
+
+weft_status weft__conn_request(weft__conn *conn,
+                               const weft__wire_request *request,
+                               weft__stream_id *stream)
+{
+    weft_status status;
+
+    if (!usable(conn))
+        return WEFT_ECLOSED;
+    if (conn->over)
+        return WEFT_RESOURCE_EXHAUSTED;
+    status = conn->wire->ops->request(conn->wire, request, stream);
+    if (status != WEFT_OK)
+        return status;
+    conn->messages_out++;
+    conn->active_ms = weft__conn_now(conn);
+    weft__conn_queued(conn);
+    return WEFT_OK;
+}
+
+weft_status weft__conn_respond(weft__conn *conn, weft__stream_id stream,
+                               const weft__wire_response *response)
+{
+    weft_status status;
+
+    if (!usable(conn))
+        return WEFT_ECLOSED;
+    status = conn->wire->ops->respond(conn->wire, stream, response);
+    if (status != WEFT_OK)
+        return status;
+    conn->messages_out++;
+    conn->active_ms = weft__conn_now(conn);
+    weft__conn_queued(conn);
+    return WEFT_OK;
+}
+
+void weft__conn_reset(weft__conn *conn, weft__stream_id stream, weft_status why)
+{
+    if (!usable(conn))
+        return;
+    conn->wire->ops->reset(conn->wire, stream, why);
+    weft__conn_queued(conn);
+}
+
+void weft__conn_goaway(weft__conn *conn, weft_status why, const char *text)
+{
+    if (!usable(conn))
+        return;
+    conn->wire->ops->goaway(conn->wire, why, text);
+    weft__conn_queued(conn);
+}
+
+void weft__conn_pause(weft__conn *conn)
+{
+    conn->pauses++;
+    if (conn->state == WEFT__CONN_OPEN)
+        conn->wire->paused = true;
+}
+
+void weft__conn_resume(weft__conn *conn)
+{
+    if (conn->pauses == 0 || --conn->pauses > 0)
+        return;
+    if (conn->state != WEFT__CONN_OPEN)
+        return;
+    /* The time that we did not listen does not count against the peer. */
+    conn->quiet_ms = conn->in_stall_ms = weft__conn_now(conn);
+    conn->pinged = false;
+    weft__conn_interest(conn);
+    weft__conn_rearm(conn);
+    if (conn->in != NULL && conn->in->raw)
+        weft__conn_service_later(conn);
+}
+
+/* ---- facts ---- */
+
+void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
+{
+    *out = (weft__conn_stats){
+        .bytes_in = conn->bytes_in,
+        .bytes_out = conn->bytes_out,
+        .messages_in = conn->messages_in,
+        .messages_out = conn->messages_out,
+        .unsent_bytes = conn->out.bytes,
+        .buffered_bytes = conn->in != NULL ? conn->in->len - conn->in->off : 0,
+        .opened_ms = conn->opened_ms,
+        .last_in_ms = conn->last_in_ms,
+        .ready = conn->ready,
+        .paused = conn->state == WEFT__CONN_OPEN && !weft__conn_reading(conn),
+        .closing = conn->state >= WEFT__CONN_FLUSHING,
+    };
+}
+
+void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out)
+{
+    conn->wire->ops->info(conn->wire, out);
+}
+
+void weft__conn_peer(const weft__conn *conn, weft_address *out)
+{
+    layout l = layout_of(conn->wire->ops, conn->peer_len);
+
+    memset(out, 0, sizeof *out);
+    out->kind = (weft_address_kind)conn->peer_kind;
+    if (out->kind != WEFT_ADDRESS_INPROC)
+        out->len = conn->peer_len;
+    memcpy(&out->u, (const uint8_t *)conn + l.peer, conn->peer_len);
+}
+
+const char *weft__conn_peer_text(weft__conn *conn)
+{
+    char text[WEFT_ADDRESS_TEXT];
+    weft_address peer;
+
+    if (conn->peer_text == NULL) {
+        weft__conn_peer(conn, &peer);
+        conn->peer_text =
+            weft_strdup(weft_address_format(&peer, text, sizeof text));
+    }
+    return conn->peer_text != NULL ? conn->peer_text : "unknown";
+}
+
+void *weft__conn_user(const weft__conn *conn)
+{
+    return conn->user;
+}
+
+void weft__conn_set_user(weft__conn *conn, void *user)
+{
+    conn->user = user;
+}

@@ -1,0 +1,132 @@
+/* conn_internal.h - the inside of a connection, for the files that are its
+ * parts: conn.c (life, the public functions), conn_read.c (bytes in),
+ * conn_write.c (bytes out, the graceful close), conn_timer.c (every deadline).
+ *
+ * Rules between them:
+ *
+ *  N1. weft__conn_fail() and weft__conn_finish() never call the handler: they
+ *      change the state and leave on_closed to the end of the batch.  Whoever
+ * has called something that may end in them looks at the state again. N2. The
+ * memory is valid for as long as any function of ours is on the stack: it goes
+ * in the deferred function alone. N3. `service` is the one thing that a
+ * connection queues on the loop: while alive it flushes, then goes on with
+ * input that was put aside; when CLOSED it says goodbye. N4. The event's mask
+ * is a function of the state: change the state, then call
+ *      weft__conn_interest(). */
+#ifndef WEFT_CONN_INTERNAL_H
+#define WEFT_CONN_INTERNAL_H
+
+#include <event2/event.h>
+#include <weft/conn.h>
+#include <weft/timer.h>
+
+typedef enum weft__conn_state {
+    WEFT__CONN_CONNECTING,
+    WEFT__CONN_OPEN,
+    WEFT__CONN_FLUSHING,  /* closing: output first */
+    WEFT__CONN_LINGERING, /* our side is shut down, the peer's is discarded */
+    WEFT__CONN_CLOSED     /* no descriptor any more, on_closed is to come */
+} weft__conn_state;
+
+/* Bytes that were read and not consumed.  need tells what they are:
+ *   raw:  whole frames, put aside when a budget was used up; off of them are
+ *         consumed.  Nothing is read before they are.
+ *   else: the beginning of one frame of `need` bytes (0: not known yet).  Over
+ *         WEFT__SMALL_FRAME it is read into right here, else it is put before
+ *         the next bytes in the loop's buffer. */
+typedef struct weft__inbuf {
+    size_t len, cap, off, need;
+    bool raw;
+    uint8_t data[];
+} weft__inbuf;
+
+#define WEFT__SMALL_FRAME 4096
+#define WEFT__FIRST_BLOCK 16384
+#define WEFT__FLUSH_AT 131072
+
+struct weft__conn {
+    weft_loop *loop;
+    const weft__conn_conf *conf;
+    const weft__conn_handler *handler;
+    void *user;
+    struct event *event; /* behind this struct, as is the wire */
+    weft__wire *wire;
+    weft__stream_socket socket;
+    weft__outq out;
+    weft__deferred service;
+    weft_timer timer;
+    weft__inbuf *in; /* NULL while there is nothing to keep */
+    char *peer_text;
+    char *why; /* of the close, or NULL: the status's text */
+    weft_status status;
+
+    uint64_t bytes_in, bytes_out, messages_in, messages_out;
+    uint64_t opened_ms, last_in_ms;
+    /* Beginnings of what the timer watches, in wrapping milliseconds. */
+    uint32_t state_ms;    /* connect, handshake, linger */
+    uint32_t active_ms;   /* idle */
+    uint32_t quiet_ms;    /* keep-alive; of the heartbeat when pinged */
+    uint32_t in_stall_ms; /* stall, with the counts it began at */
+    uint32_t out_stall_ms;
+    uint32_t in_stall_bytes, out_stall_bytes; /* wrapping too */
+    uint32_t hungry_ms;
+    uint32_t echoed; /* client: answered while over the limit (C2) */
+    uint32_t discarded;
+
+    uint16_t pauses;
+    uint8_t state;   /* weft__conn_state */
+    uint8_t starved; /* attempts in a row that found no memory */
+    short armed;     /* the event's mask */
+    uint16_t peer_len;
+    uint8_t peer_kind;
+    bool server : 1;
+    bool ready : 1;
+    bool over : 1;          /* C2 */
+    bool hungry : 1;        /* starved, and waiting for the next attempt */
+    bool write_blocked : 1; /* EAGAIN: wait for EV_WRITE */
+    bool write_broken : 1;  /* nobody takes it; read what there still is */
+    bool eof : 1;
+    bool pinged : 1;
+    bool ponged : 1, used : 1; /* what was fed was a heartbeat's answer; more */
+    bool servicing : 1;
+    bool reasoned : 1; /* status and why are decided */
+    bool stalling : 1; /* output waits since out_stall_ms */
+};
+
+/* conn.c */
+uint32_t weft__conn_now(const weft__conn *conn);
+bool weft__conn_reading(const weft__conn *conn);
+void weft__conn_interest(weft__conn *conn);
+void weft__conn_service_later(weft__conn *conn);
+/* The connection is of no use any more, at once. */
+void weft__conn_lost(weft__conn *conn, weft_status status, const char *fmt, ...)
+    WEFT_PRINTF(3, 4);
+/* The same, but what is queued is written, as far as that goes: a server's
+ * within linger_ms, a client's if the socket takes it now. */
+void weft__conn_fail(weft__conn *conn, weft_status status, const char *fmt, ...)
+    WEFT_PRINTF(3, 4);
+void weft__conn_finish(weft__conn *conn);
+
+/* conn_read.c */
+void weft__conn_readable(weft__conn *conn);
+void weft__conn_feed_raw(weft__conn *conn); /* what was put aside */
+weft_status weft__conn_put_aside(weft__conn *conn, const void *data,
+                                 size_t len);
+void weft__conn_on_wire(void *user, const weft__wire_event *event);
+
+/* conn_write.c */
+void weft__conn_flush(weft__conn *conn);
+void weft__conn_queued(weft__conn *conn);  /* something was: flush soon */
+void weft__conn_unblock(weft__conn *conn); /* C2; calls the handler */
+void weft__conn_begin_close(weft__conn *conn);
+void weft__conn_advance_close(weft__conn *conn);
+void weft__conn_discard(weft__conn *conn);
+
+/* conn_timer.c */
+void weft__conn_on_timer(weft_timer *timer, void *user);
+/* After a change that may have brought a deadline nearer. */
+void weft__conn_rearm(weft__conn *conn);
+/* No memory: leaves the connection alone for a moment (C5). */
+void weft__conn_starve(weft__conn *conn);
+
+#endif /* WEFT_CONN_INTERNAL_H */

@@ -1,0 +1,163 @@
+/* conn_write.c - bytes out, and the close that gets them there. */
+#include "conn_internal.h"
+
+enum {
+    IOV_COUNT = 64,
+    FLUSH_BYTES = 4 << 20, /* bound of one flush; the rest in the next round */
+    DISCARD_BYTES = 16 << 20 /* and of what a closing connection throws away */
+};
+
+/* Nobody takes what we write.  The peer may have said why before it left, so
+ * what it sent is still read; its end comes with it, or with the timer. */
+static void write_failed(weft__conn *conn, weft_status status)
+{
+    weft_loop *loop = conn->loop;
+
+    if (conn->state != WEFT__CONN_OPEN || conn->eof) {
+        weft__conn_lost(conn, status, "write: %s", weft_status_text(status));
+        return;
+    }
+    conn->write_broken = true;
+    conn->write_blocked = conn->stalling = false;
+    weft__outq_fini(&conn->out);
+    weft__outq_init(&conn->out, loop);
+    conn->state_ms = weft__conn_now(conn);
+    weft__conn_interest(conn);
+    weft__conn_rearm(conn);
+    if (conn->over)
+        weft__conn_service_later(conn);
+}
+
+static void block(weft__conn *conn)
+{
+    conn->write_blocked = true;
+    weft__conn_interest(conn);
+    if (conn->stalling)
+        return;
+    conn->stalling = true;
+    conn->out_stall_ms = weft__conn_now(conn);
+    conn->out_stall_bytes = (uint32_t)conn->bytes_out;
+    weft__conn_rearm(conn);
+}
+
+void weft__conn_flush(weft__conn *conn)
+{
+    struct iovec iov[IOV_COUNT];
+    size_t total = 0;
+
+    if (conn->state == WEFT__CONN_CONNECTING ||
+        conn->state == WEFT__CONN_CLOSED || conn->write_blocked ||
+        conn->write_broken)
+        return;
+    while (conn->out.bytes > 0 && total < FLUSH_BYTES) {
+        int count = weft__outq_iov(&conn->out, iov, IOV_COUNT);
+        size_t offered = 0, n = 0;
+        weft_status status =
+            conn->socket.ops->writev(&conn->socket, iov, count, &n);
+
+        if (status == WEFT_EAGAIN) {
+            block(conn);
+            return;
+        }
+        if (status != WEFT_OK) {
+            write_failed(conn, status);
+            return;
+        }
+        for (int i = 0; i < count; i++)
+            offered += iov[i].iov_len;
+        weft__outq_consume(&conn->out, n);
+        conn->bytes_out += n;
+        total += n;
+        if (n < offered) {
+            block(conn);
+            return;
+        }
+    }
+    conn->stalling = conn->stalling && conn->out.bytes > 0;
+}
+
+void weft__conn_queued(weft__conn *conn)
+{
+    if (conn->write_broken) {
+        /* The wire answers by itself: nobody will take it. */
+        weft__outq_fini(&conn->out);
+        weft__outq_init(&conn->out, conn->loop);
+        return;
+    }
+    if (conn->out.bytes >= WEFT__FLUSH_AT)
+        weft__conn_flush(conn);
+    if (conn->out.bytes > conn->conf->max_unsent_bytes && !conn->over &&
+        conn->state == WEFT__CONN_OPEN) {
+        conn->over = true;
+        weft__conn_interest(conn); /* a server reads no more */
+    }
+    if (conn->out.bytes > 0 || conn->over)
+        weft__conn_service_later(conn);
+}
+
+void weft__conn_unblock(weft__conn *conn)
+{
+    if (!conn->over || conn->out.bytes > conn->conf->max_unsent_bytes / 2)
+        return;
+    conn->over = false;
+    conn->echoed = 0;
+    if (conn->state != WEFT__CONN_OPEN)
+        return;
+    conn->quiet_ms = conn->in_stall_ms = weft__conn_now(conn);
+    conn->pinged = false;
+    weft__conn_interest(conn);
+    weft__conn_rearm(conn);
+    if (conn->in != NULL && conn->in->raw)
+        weft__conn_service_later(conn);
+    if (conn->handler->on_unblocked != NULL && !conn->write_broken)
+        conn->handler->on_unblocked(conn, conn->user);
+}
+
+/* ---- the graceful close (C3) ---- */
+
+void weft__conn_begin_close(weft__conn *conn)
+{
+    if (conn->write_broken) {
+        weft__conn_finish(conn);
+        return;
+    }
+    conn->state = WEFT__CONN_FLUSHING;
+    conn->wire->paused = true;
+    conn->state_ms = weft__conn_now(conn);
+    weft__conn_interest(conn);
+    weft__conn_rearm(conn);
+    weft__conn_service_later(conn);
+}
+
+void weft__conn_advance_close(weft__conn *conn)
+{
+    if (conn->state != WEFT__CONN_FLUSHING || conn->out.bytes > 0)
+        return;
+    conn->socket.ops->shutdown_write(&conn->socket);
+    conn->state = WEFT__CONN_LINGERING;
+    if (conn->eof)
+        weft__conn_finish(conn);
+}
+
+void weft__conn_discard(weft__conn *conn)
+{
+    uint8_t *shared = weft__loop_read_buffer(conn->loop);
+    struct iovec iov = {shared, WEFT__READ_BYTES};
+    weft_status status = WEFT_ENOMEM;
+    size_t n = 0;
+
+    if (conn->state == WEFT__CONN_CLOSED || conn->eof)
+        return;
+    if (shared != NULL)
+        status = conn->socket.ops->readv(&conn->socket, &iov, 1, &n);
+    if (status == WEFT_EAGAIN)
+        return;
+    if (status == WEFT_EOF)
+        conn->eof = true;
+    conn->bytes_in += n;
+    conn->discarded += (uint32_t)n;
+    if ((status == WEFT_EOF && conn->state == WEFT__CONN_LINGERING) ||
+        (status != WEFT_OK && status != WEFT_EOF) ||
+        conn->discarded > DISCARD_BYTES)
+        weft__conn_finish(conn);
+}

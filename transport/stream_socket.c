@@ -1,0 +1,146 @@
+/* stream_socket.c - plain descriptors: TCP, unix, and the socket pairs of
+ * inproc. */
+#include <weft/stream_socket.h>
+
+#include "inproc_internal.h"
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+#include <weft/sys.h>
+
+static weft_status fd_readv(weft__stream_socket *s, const struct iovec *iov,
+                            int count, size_t *n)
+{
+    ssize_t got;
+
+    do
+        got = count == 1 ? recv(s->fd, iov->iov_base, iov->iov_len, 0)
+                         : readv(s->fd, iov, count);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return weft__sys_status(errno);
+    if (got == 0)
+        return WEFT_EOF;
+    *n = (size_t)got;
+    return WEFT_OK;
+}
+
+static weft_status fd_writev(weft__stream_socket *s, const struct iovec *iov,
+                             int count, size_t *n)
+{
+    ssize_t put;
+
+    do
+        put = count == 1
+                  ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                  : weft__sys_writev(s->fd, iov, count);
+    while (put < 0 && errno == EINTR);
+    if (put < 0)
+        return weft__sys_status(errno);
+    *n = (size_t)put;
+    return WEFT_OK;
+}
+
+static void fd_shutdown_write(weft__stream_socket *s)
+{
+    (void)shutdown(s->fd, SHUT_WR);
+}
+
+static void fd_close(weft__stream_socket *s)
+{
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    s->fd = -1;
+}
+
+const weft__stream_socket_ops weft__fd_socket = {
+    .name = "fd",
+    .readv = fd_readv,
+    .writev = fd_writev,
+    .shutdown_write = fd_shutdown_write,
+    .close = fd_close,
+};
+
+void weft__socket_init(weft__stream_socket *out, int fd)
+{
+    *out = (weft__stream_socket){.ops = &weft__fd_socket, .fd = fd};
+}
+
+void weft__socket_nodelay(int fd, int family)
+{
+    int on = 1;
+
+    if (family == AF_INET || family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/* weft__sys_status knows reads and writes; a connect fails in ways of its own.
+ */
+static weft_status connect_status(int err)
+{
+    switch (err) {
+    case EAGAIN: /* unix: the backlog is full */
+    case ENOENT: /* unix: no such file */
+    case ECONNREFUSED:
+        return WEFT_ECONNREFUSED;
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case EACCES:
+    case EPERM:
+    case ENOTSOCK:
+    case EPROTOTYPE:
+        return WEFT_EADDR;
+    case ETIMEDOUT:
+        return WEFT_ETIMEDOUT;
+    case EMFILE:
+    case ENFILE:
+        return WEFT_ELIMIT;
+    case ECONNRESET:
+        return WEFT_ECONNRESET;
+    default:
+        return WEFT_EIO;
+    }
+}
+
+weft_status weft__socket_connect(weft__stream_socket *out,
+                                 const weft_address *address, bool *connecting)
+{
+    int fd;
+
+    if (address->kind == WEFT_ADDRESS_INPROC) {
+        weft_status status = weft__inproc_connect(address->u.un.sun_path, &fd);
+
+        if (status != WEFT_OK)
+            return status;
+        weft__socket_init(out, fd);
+        *connecting = false;
+        return WEFT_OK;
+    }
+    if (address->kind == WEFT_ADDRESS_NONE)
+        return WEFT_EADDR;
+    if ((fd = weft__sys_socket(address->u.sa.sa_family, SOCK_STREAM)) < 0)
+        return connect_status(errno);
+    weft__socket_nodelay(fd, address->u.sa.sa_family);
+    if (connect(fd, &address->u.sa, address->len) == 0) {
+        *connecting = false;
+    } else if (errno == EINPROGRESS || errno == EINTR) {
+        *connecting = true;
+    } else {
+        weft_status status = connect_status(errno);
+
+        (void)close(fd);
+        return status;
+    }
+    weft__socket_init(out, fd);
+    return WEFT_OK;
+}
+
+weft_status weft__socket_connected(weft__stream_socket *s)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+        return WEFT_EIO;
+    return err == 0 ? WEFT_OK : connect_status(err);
+}
