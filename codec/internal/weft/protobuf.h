@@ -8,18 +8,14 @@
 #define WEFT_PROTOBUF_H
 
 #include <protobuf-c/protobuf-c.h>
-#include <weft/arena.h>
+#include <weft/message_codec.h>
 #include <weft/outq.h>
 
-typedef struct weft__decode_limits {
-    uint32_t depth; /* nested messages; 0: 64 */
-    size_t memory;  /* bytes that the decoded message may take; 0: 64 MiB */
-    uint32_t max_elements; /* fields and elements altogether; 0: 4 million */
-} weft__decode_limits;
+typedef weft_decode_limits weft__decode_limits;
 
 /* Decodes len bytes into arena.  EPROTO: not a valid message (*why, a static
- * phrase, says what); ELIMIT: a limit, by its name; ENOMEM.  Nothing of the
- * result points into data. */
+ * phrase, says what); ELIMIT: a limit, by its name; ENOMEM.
+ * limits may be NULL; nothing of the result points into data. */
 weft_status weft__protobuf_decode(const ProtobufCMessageDescriptor *desc,
                                   const void *data, size_t len,
                                   const weft__decode_limits *limits,
