@@ -20,9 +20,10 @@ static const struct {
 
 weft__protocol weft__sniff(const uint8_t *data, size_t len)
 {
-    weft__protocol result =
-        len == 0 ? WEFT__PROTOCOL_MORE : WEFT__PROTOCOL_UNKNOWN;
+    weft__protocol result = WEFT__PROTOCOL_UNKNOWN;
 
+    if (len == 0)
+        return WEFT__PROTOCOL_MORE;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         size_t n = strlen(table[i].prefix);
 
