@@ -37,12 +37,12 @@ OUTSIDE = ["examples", "bench", "tools", "test/examples", "test/project"]
 # include it.  Tests, examples, benchmarks and tools may include what they link.
 THIRD_PARTY = {
     "event2/http": ["transport/http_client.c"],
-    "event2/bufferevent_ssl.h": ["transport/http_client.c"],
+    "event2/bufferevent_ssl.h": ["transport/tls_context.c"],
     "event2/": ["core/base", "transport"],
     "evhtp": ["transport/http_server.c"],
     "protobuf-c/": ["codec", "core/rpc"],
     "yajl/": ["codec/json.c", "discovery/consul_json.c"],
-    "openssl/": ["transport/http_client.c"],
+    "openssl/": ["transport/tls_context.c"],
     "zlib.h": ["codec/gzip.c"],
     "uthash.h": list(LAYERS),
     "utlist.h": list(LAYERS),

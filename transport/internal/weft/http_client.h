@@ -1,9 +1,13 @@
 /* weft/http_client.h - HTTP/1.1 requests on the loop, for Consul.
  *
  * libevent's evhttp behind an interface of ours: chunked and EOF-delimited
- * bodies, keep-alive, long blocking queries, a total deadline of our own (evhttp
- * knows only inactivity), a cap on the body, TLS by option.  IP literals and
- * "localhost" only: nothing here looks up a name, for that would block. */
+ * bodies, keep-alive, long blocking queries, a total deadline of our own
+ * (evhttp knows only inactivity), caps on body and headers, TLS by option (at
+ * least 1.2, certificate and name always verified).  IP literals and
+ * "localhost" only: nothing here looks up a name, for that would block.
+ *
+ * libevent and OpenSSL write without MSG_NOSIGNAL: from the first request on,
+ * SIGPIPE is blocked in the loop's thread (no handler is touched). */
 #ifndef WEFT_HTTP_CLIENT_H
 #define WEFT_HTTP_CLIENT_H
 
@@ -15,18 +19,19 @@ typedef struct weft__http_request weft__http_request; /* one exchange */
 typedef struct weft__http_client_conf {
     const char *host; /* "127.0.0.1", "::1", "localhost" */
     uint16_t port;
-    const char *token;        /* X-Consul-Token, or NULL; never logged */
-    uint32_t connect_ms;      /* 0: 1000 */
-    size_t max_body_bytes;    /* 0: 32 MiB */
-    size_t max_header_bytes;  /* 0: 64 KiB */
-    bool tls;                 /* CA, certificate, key: PEM files or NULL */
+    const char *token;       /* X-Consul-Token, or NULL; never logged */
+    uint32_t connect_ms;     /* 0: 1000 */
+    size_t max_body_bytes;   /* 0: 32 MiB */
+    size_t max_header_bytes; /* 0: 64 KiB */
+    bool tls;                /* CA, certificate, key: PEM files or NULL; no key:
+                                it stands in the certificate's file */
     const char *tls_ca_file, *tls_cert_file, *tls_key_file;
     const char *tls_server_name; /* NULL: host */
 } weft__http_client_conf;
 
 typedef enum weft__http_error {
     WEFT__HTTP_OK,       /* a whole answer came, whatever its status code */
-    WEFT__HTTP_CONNECT,  /* no connection */
+    WEFT__HTTP_CONNECT,  /* no connection, or no TLS on it, within connect_ms */
     WEFT__HTTP_EOF,      /* closed before a byte of the answer */
     WEFT__HTTP_CUT,      /* closed or reset in the middle of it */
     WEFT__HTTP_DEADLINE, /* the total deadline passed */
@@ -36,7 +41,8 @@ typedef enum weft__http_error {
 } weft__http_error;
 const char *weft__http_error_text(weft__http_error error);
 
-/* Borrowed for the callback.  fresh: it was the first on its connection. */
+/* Borrowed for the callback; without error OK the rest is zero, but for fresh:
+ * it was the first on its connection. */
 typedef struct weft__http_answer {
     weft__http_error error;
     int code;
@@ -52,26 +58,30 @@ const char *weft__http_header(const weft__http_answer *answer,
 
 typedef void (*weft__http_cb)(const weft__http_answer *answer, void *user);
 
-/* Copies conf.  EINVAL: host is not a literal; EIO: a TLS file cannot be used
- * (*why says which). */
+/* Copies conf.  EINVAL: host is not a literal, port is 0 or the token has
+ * control characters; EIO: a TLS file cannot be used.  *why (may be NULL) says
+ * which, a static phrase. */
 weft_status weft__http_client_new(weft__http_client **out, weft_loop *loop,
                                   const weft__http_client_conf *conf,
                                   const char **why);
 
-/* method: "GET" or "PUT".  path begins with "/" and holds the query.  body may be
- * NULL; it is copied.  cb runs exactly once, later; request (may be NULL) is
- * borrowed until then.  Each request in flight has its own connection; idle ones
- * are kept and used again. */
+/* method: "GET", "PUT", "POST" or "DELETE".  path begins with "/" and holds the
+ * query, percent-encoded.  body may be NULL; it is copied.  cb runs exactly
+ * once, later, from a fresh stack; it may close the client.  request (may be
+ * NULL) is borrowed until then.  Each request in flight has its own connection;
+ * up to four idle ones are kept for half a minute and used again.  When such a
+ * one turns out to be closed (EOF), the request is sent again, once, on a fresh
+ * one.  deadline_ms counts from now to the last byte.  EINVAL, ENOMEM. */
 weft_status weft__http_request_send(weft__http_client *client,
                                     const char *method, const char *path,
                                     const void *body, size_t body_len,
                                     uint32_t deadline_ms, weft__http_cb cb,
                                     void *user, weft__http_request **request);
 
-/* cb runs later with CANCELLED; the connection is closed. */
+/* cb runs later with CANCELLED; the connection is closed.  NULL is fine. */
 void weft__http_request_cancel(weft__http_request *request);
 
-/* Takes client (NULL is fine): no callback follows. */
+/* Takes client (NULL is fine): no callback follows.  Legal in a callback. */
 void weft__http_client_close(weft__http_client *client);
 
 #endif /* WEFT_HTTP_CLIENT_H */
