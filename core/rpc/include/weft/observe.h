@@ -23,7 +23,7 @@ typedef struct weft_observation {
 
 typedef void (*weft_observe_cb)(const weft_observation *o, void *user);
 
-/* Reports every call that finishes on loop, on both sides, until$
+/* Reports every call that finishes on loop, on both sides, until
  * weft_unobserve().  May not close anything.  ENOMEM. */
 WEFT_API weft_status weft_observe(weft_loop *loop, weft_observe_cb cb,
                                   void *user);
