@@ -79,6 +79,7 @@ bool weft__loop_closing(const weft_loop *loop);
 typedef enum weft__loop_local {
     WEFT__LOCAL_CALLS,
     WEFT__LOCAL_WATCHES,
+    WEFT__LOCAL_CONSUL,
     WEFT__LOCAL_HTTP_SERVER,
     WEFT__LOCAL_OBSERVERS,
     WEFT__LOCAL_COUNT
