@@ -62,13 +62,21 @@ endfunction()
 # folder>/NAME.c under cmocka.  It may see the public headers, and the private ones
 # of LAYER (and of the layers below, whose internal/ headers LAYER itself may see).
 # Labels that script/test knows:
-#   threads  several threads meet: run under ThreadSanitizer too
+#   threads  several threads meet (or its source starts one): run under
+#            ThreadSanitizer too
 #   consul   needs a real Consul (all of test/cluster): run once, alone
 #   once     does not depend on how the library was compiled: run once
 function(weft_test LAYER NAME)
   cmake_parse_arguments(A "" "" "SOURCES;USES;LABELS" ${ARGN})
-  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   add_executable(${NAME} ${NAME}.c ${A_SOURCES})
+  weft_test_target(${LAYER} ${NAME} USES ${A_USES} LABELS ${A_LABELS})
+endfunction()
+
+# weft_test_target(LAYER NAME [USES ...] [LABELS ...]): the same for an executable
+# that exists.
+function(weft_test_target LAYER NAME)
+  cmake_parse_arguments(A "" "" "USES;LABELS" ${ARGN})
+  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   get_target_property(private ${LAYER} SOURCE_DIR)
   target_include_directories(${NAME} PRIVATE ${weft_SOURCE_DIR}/test/support ${private}
     $<TARGET_PROPERTY:${LAYER},INTERFACE_INCLUDE_DIRECTORIES>)
@@ -81,6 +89,12 @@ function(weft_test LAYER NAME)
   target_link_libraries(${NAME} PRIVATE weft_whole PkgConfig::CMOCKA ${A_USES})
   weft_warnings(${NAME})
   add_test(NAME ${folder}/${NAME} COMMAND ${NAME})
+  get_target_property(sources ${NAME} SOURCES)
+  list(GET sources 0 source)
+  file(STRINGS ${source} starts_threads REGEX "pthread_create" LIMIT_COUNT 1)
+  if(starts_threads)
+    list(APPEND A_LABELS threads)
+  endif()
   if(folder STREQUAL cluster)
     list(APPEND A_LABELS consul)
   endif()

@@ -57,6 +57,7 @@ LINUX_ONLY = {
     "sys/eventfd.h": ["core/base/sys.c"],
     "sys/signalfd.h": ["core/base/sys.c"],
     "sys/timerfd.h": ["core/base/sys.c"],
+    "sys/random.h": ["core/base/sys.c"],
     "sys/prctl.h": ["core/base/sys.c"],
     "linux/": ["core/base/sys.c"],
 }

@@ -23,17 +23,18 @@ static const char *const C_KEYWORDS[] = {
 };
 
 static const char *const GNU_WORDS[] = {
-    "asm", "typeof", "unix", "linux", "i386", NULL,
+    "asm", "typeof", "unix", "linux", NULL,
 };
 
 /* Macros of headers that the generated code, or any user of it, includes. */
 static const char *const MACROS[] = {
-    "bool", "true", "false", "static_assert", "errno", NULL,
+    "bool",     "true",     "false",    "static_assert", "errno", "h_errno",
+    "st_atime", "st_ctime", "st_mtime", "s6_addr",       NULL,
 };
 
 static const char *const C23_KEYWORDS[] = {
-    "alignas", "alignof",      "constexpr",     "nullptr", "noreturn",
-    "complex", "thread_local", "typeof_unqual", NULL,
+    "alignas",      "alignof",       "constexpr", "nullptr",
+    "thread_local", "typeof_unqual", NULL,
 };
 
 static const char *const CXX_KEYWORDS[] = {
