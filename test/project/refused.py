@@ -55,9 +55,31 @@ def check(protoc, plugin, path):
     return not failures and len(wanted) > 0
 
 
+def check_faults(protoc, plugin, path):
+    """What goes wrong outside of .proto files is said too, and fails."""
+    with tempfile.TemporaryDirectory() as out:
+        missing = f"--weft_out=allow_streams,protoc_gen_c={out}/none:{out}"
+        cases = [
+            ([plugin], b"no request", "is no CodeGeneratorRequest"),
+            ([plugin, "--help"], b"", "takes no arguments"),
+            ([protoc, f"-I{os.path.dirname(path)}", f"--plugin=protoc-gen-weft={plugin}",
+              missing, os.path.basename(path)], b"", f"{out}/none: No such file"),
+        ]
+        failures = 0
+        for command, given, expected in cases:
+            run = subprocess.run(command, input=given, capture_output=True)
+            if run.returncode == 0 or expected not in run.stderr.decode():
+                print(f"{command}: exit {run.returncode}, said {run.stderr.decode()}")
+                failures += 1
+    print(f"{len(cases)} faults, {failures} failures")
+    return not failures
+
+
 def main():
     protoc, plugin, *files = sys.argv[1:]
     results = [check(protoc, plugin, path) for path in files]
+    streams = [path for path in files if path.endswith("streams.proto")]
+    results.append(check_faults(protoc, plugin, streams[0]))
     sys.exit(0 if results and all(results) else 1)
 
 

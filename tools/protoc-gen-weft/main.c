@@ -194,7 +194,7 @@ static int generate(struct text *raw, struct conf *conf)
     return rc;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct text raw = {0};
     struct lint_report report;
@@ -202,6 +202,13 @@ int main(void)
     Request *request;
     int rc;
 
+    if (argc > 1) {
+        fprintf(stderr,
+                "protoc-gen-weft: takes no arguments (%s); protoc starts it:\n"
+                "  protoc --plugin=protoc-gen-weft --weft_out=DIR file.proto\n",
+                argv[1]);
+        return 2;
+    }
     signal(SIGPIPE, SIG_IGN);
     text_append(&raw, "", 0);
     if (read_all(STDIN_FILENO, &raw) != 0)
