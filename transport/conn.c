@@ -232,10 +232,11 @@ static void opened(weft__conn *conn)
 
 static void on_connected(weft__conn *conn)
 {
-    weft_status status = weft__socket_connected(&conn->socket);
+    const char *why;
+    weft_status status = weft__socket_connected(&conn->socket, &why);
 
     if (status != WEFT_OK)
-        weft__conn_lost(conn, status, "connect: %s", weft_status_text(status));
+        weft__conn_lost(conn, status, "connect: %s", why);
     else
         opened(conn);
 }
@@ -346,6 +347,7 @@ weft_status weft__conn_connect(weft__conn **out, weft_loop *loop,
                                const weft__conn_handler *handler, void *user)
 {
     weft__conn *conn;
+    const char *why;
     bool connecting;
     weft_status status =
         make(&conn, loop, address, conf->wire, conf, handler, user);
@@ -353,9 +355,9 @@ weft_status weft__conn_connect(weft__conn **out, weft_loop *loop,
     if (status != WEFT_OK)
         return status;
     *out = conn;
-    status = weft__socket_connect(&conn->socket, address, &connecting);
+    status = weft__socket_connect(&conn->socket, address, &connecting, &why);
     if (status != WEFT_OK) {
-        weft__conn_lost(conn, status, "connect: %s", weft_status_text(status));
+        weft__conn_lost(conn, status, "connect: %s", why);
     } else if (connecting) {
         weft__conn_interest(conn);
         weft__conn_rearm(conn);

@@ -116,8 +116,9 @@ void weft__conn_on_wire(void *user, const weft__wire_event *event);
 
 /* conn_write.c */
 void weft__conn_flush(weft__conn *conn);
-void weft__conn_queued(weft__conn *conn);  /* something was: flush soon */
-void weft__conn_unblock(weft__conn *conn); /* C2; calls the handler */
+void weft__conn_queued(weft__conn *conn); /* something was: flush soon */
+uint32_t weft__conn_taken(const weft__conn *conn); /* by the peer; wraps */
+void weft__conn_unblock(weft__conn *conn);         /* C2; calls the handler */
 void weft__conn_begin_close(weft__conn *conn);
 void weft__conn_advance_close(weft__conn *conn);
 void weft__conn_discard(weft__conn *conn);

@@ -171,17 +171,18 @@ static void quiet_due(weft__conn *conn, uint32_t now)
         weft__conn_queued(conn);
 }
 
-static bool has_moved(uint64_t bytes, uint32_t *since)
+/* Both wrap. */
+static bool has_moved(uint32_t bytes, uint32_t *since)
 {
-    bool moved = (uint32_t)bytes - *since >= WEFT__STALL_BYTES;
+    bool moved = (int32_t)(bytes - *since) >= WEFT__STALL_BYTES;
 
-    *since = (uint32_t)bytes;
+    *since = bytes;
     return moved;
 }
 
 static void in_due(weft__conn *conn, uint32_t now)
 {
-    if (has_moved(conn->bytes_in, &conn->in_stall_bytes))
+    if (has_moved((uint32_t)conn->bytes_in, &conn->in_stall_bytes))
         conn->in_stall_ms = now;
     else
         weft__conn_fail(
@@ -193,7 +194,7 @@ static void in_due(weft__conn *conn, uint32_t now)
 
 static void out_due(weft__conn *conn, uint32_t now)
 {
-    if (has_moved(conn->bytes_out, &conn->out_stall_bytes))
+    if (has_moved(weft__conn_taken(conn), &conn->out_stall_bytes))
         conn->out_stall_ms = now;
     else
         weft__conn_lost(conn, WEFT_ETIMEDOUT,
@@ -215,9 +216,9 @@ void weft__conn_on_timer(weft_timer *timer, void *user)
         out_due(conn, now);
     if (conn->state == WEFT__CONN_OPEN && in_left(conn, now) == 0)
         in_due(conn, now);
-    if (conn->state == WEFT__CONN_OPEN && quiet_left(conn, now) == 0)
-        quiet_due(conn, now);
     if (conn->state == WEFT__CONN_OPEN && idle_left(conn, now) == 0)
         idle_due(conn, now);
+    if (conn->state == WEFT__CONN_OPEN && quiet_left(conn, now) == 0)
+        quiet_due(conn, now);
     weft__conn_rearm(conn);
 }

@@ -28,6 +28,15 @@ static void write_failed(weft__conn *conn, weft_status status)
         weft__conn_service_later(conn);
 }
 
+/* A socket becomes writable again when a good part of its buffer is free, which
+ * a slow reader may take minutes for.  So what it has left there tells whether
+ * the peer reads. */
+uint32_t weft__conn_taken(const weft__conn *conn)
+{
+    return (uint32_t)(conn->bytes_out -
+                      conn->socket.ops->unsent(&conn->socket));
+}
+
 static void block(weft__conn *conn)
 {
     conn->write_blocked = true;
@@ -36,7 +45,7 @@ static void block(weft__conn *conn)
         return;
     conn->stalling = true;
     conn->out_stall_ms = weft__conn_now(conn);
-    conn->out_stall_bytes = (uint32_t)conn->bytes_out;
+    conn->out_stall_bytes = weft__conn_taken(conn);
     weft__conn_rearm(conn);
 }
 

@@ -1,11 +1,8 @@
 /* listener.c - binds, accepts, stops. */
 #include "listener_internal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 #include <weft/mem.h>
 #include <weft/sys.h>
@@ -69,7 +66,8 @@ static bool refuse_one(weft__listener *l, int err)
     int fd;
 
     weft_log_limited(&l->fd_limit, WEFT_LOG_ERROR, "accept failed",
-                     "error=\"%s\" connections=%zu", strerror(err), l->count);
+                     "error=\"%s\" connections=%zu", weft__errno_text(err),
+                     l->count);
     if (l->reserve_fd < 0)
         return false;
     (void)close(l->reserve_fd);
@@ -149,17 +147,6 @@ static void on_inproc(int fd, void *user)
 }
 
 /* ---- opening ---- */
-
-/* errno as a phrase in lower case. */
-static const char *error_text(int err)
-{
-    static _Thread_local char buf[128];
-    char text[128];
-
-    snprintf(buf, sizeof buf, "%s", strerror_r(err, text, sizeof text));
-    buf[0] = (char)tolower((unsigned char)buf[0]);
-    return buf;
-}
 
 /* Whether somebody accepts there; a full backlog is somebody. */
 static bool somebody_listens(const weft_address *address)
@@ -250,7 +237,7 @@ static weft_status open_socket(weft__listener *l, const char **why)
         take_reserve(l);
         return WEFT_OK;
     }
-    *why = error_text(err);
+    *why = weft__errno_text(err);
     switch (err) {
     case EMFILE:
     case ENFILE:
@@ -269,7 +256,7 @@ static weft_status open_inproc(weft__listener *l, const char **why)
                             l->conf.backlog, on_inproc, l);
 
     if (status == WEFT_EEXIST) {
-        *why = error_text(EADDRINUSE);
+        *why = weft__errno_text(EADDRINUSE);
         return WEFT_EADDR;
     }
     if (status != WEFT_OK)

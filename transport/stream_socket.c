@@ -3,8 +3,11 @@
 #include <weft/stream_socket.h>
 
 #include "inproc_internal.h"
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <weft/sys.h>
 
@@ -41,6 +44,11 @@ static weft_status fd_writev(weft__stream_socket *s, const struct iovec *iov,
     return WEFT_OK;
 }
 
+static size_t fd_unsent(const weft__stream_socket *s)
+{
+    return weft__sys_unsent(s->fd);
+}
+
 static void fd_shutdown_write(weft__stream_socket *s)
 {
     (void)shutdown(s->fd, SHUT_WR);
@@ -57,6 +65,7 @@ const weft__stream_socket_ops weft__fd_socket = {
     .name = "fd",
     .readv = fd_readv,
     .writev = fd_writev,
+    .unsent = fd_unsent,
     .shutdown_write = fd_shutdown_write,
     .close = fd_close,
 };
@@ -74,10 +83,21 @@ void weft__socket_nodelay(int fd, int family)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+const char *weft__errno_text(int err)
+{
+    static _Thread_local char buf[128];
+    char text[128];
+
+    snprintf(buf, sizeof buf, "%s", strerror_r(err, text, sizeof text));
+    buf[0] = (char)tolower((unsigned char)buf[0]);
+    return buf;
+}
+
 /* weft__sys_status knows reads and writes; a connect fails in ways of its own.
  */
-static weft_status connect_status(int err)
+static weft_status connect_status(int err, const char **why)
 {
+    *why = weft__errno_text(err == EAGAIN ? ECONNREFUSED : err);
     switch (err) {
     case EAGAIN: /* unix: the backlog is full */
     case ENOENT: /* unix: no such file */
@@ -103,13 +123,15 @@ static weft_status connect_status(int err)
 }
 
 weft_status weft__socket_connect(weft__stream_socket *out,
-                                 const weft_address *address, bool *connecting)
+                                 const weft_address *address, bool *connecting,
+                                 const char **why)
 {
     int fd;
 
     if (address->kind == WEFT_ADDRESS_INPROC) {
         weft_status status = weft__inproc_connect(address->u.un.sun_path, &fd);
 
+        *why = weft_status_text(status);
         if (status != WEFT_OK)
             return status;
         weft__socket_init(out, fd);
@@ -117,16 +139,16 @@ weft_status weft__socket_connect(weft__stream_socket *out,
         return WEFT_OK;
     }
     if (address->kind == WEFT_ADDRESS_NONE)
-        return WEFT_EADDR;
+        return connect_status(EAFNOSUPPORT, why);
     if ((fd = weft__sys_socket(address->u.sa.sa_family, SOCK_STREAM)) < 0)
-        return connect_status(errno);
+        return connect_status(errno, why);
     weft__socket_nodelay(fd, address->u.sa.sa_family);
     if (connect(fd, &address->u.sa, address->len) == 0) {
         *connecting = false;
     } else if (errno == EINPROGRESS || errno == EINTR) {
         *connecting = true;
     } else {
-        weft_status status = connect_status(errno);
+        weft_status status = connect_status(errno, why);
 
         (void)close(fd);
         return status;
@@ -135,12 +157,12 @@ weft_status weft__socket_connect(weft__stream_socket *out,
     return WEFT_OK;
 }
 
-weft_status weft__socket_connected(weft__stream_socket *s)
+weft_status weft__socket_connected(weft__stream_socket *s, const char **why)
 {
     int err = 0;
     socklen_t len = sizeof err;
 
     if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
-        return WEFT_EIO;
-    return err == 0 ? WEFT_OK : connect_status(err);
+        err = errno;
+    return err == 0 ? WEFT_OK : connect_status(err, why);
 }

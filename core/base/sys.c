@@ -15,6 +15,7 @@
 #if defined(__linux__) && !defined(WEFT_PORTABLE)
 #define ON_LINUX 1
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #else
 #define ON_LINUX 0
@@ -79,6 +80,13 @@ int weft__sys_socketpair(int fds[2])
 {
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
                       fds);
+}
+
+size_t weft__sys_unsent(int fd)
+{
+    int n = 0;
+
+    return ioctl(fd, TIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 uint64_t weft__sys_coarse_ns(void)
@@ -156,6 +164,12 @@ int weft__sys_socketpair(int fds[2])
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
         return -1;
     return prepare_pair(fds);
+}
+
+size_t weft__sys_unsent(int fd)
+{
+    (void)fd;
+    return 0;
 }
 
 uint64_t weft__sys_coarse_ns(void)

@@ -237,10 +237,7 @@ static void on_wheel(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     weft__loop_enter(loop, "timers");
-    if (loop->expired)
-        weft__wheel_arm(loop);
-    else
-        weft__wheel_expire(loop);
+    weft__wheel_expire(loop);
     weft__loop_leave(loop);
 }
 

@@ -59,6 +59,7 @@ LINUX_ONLY = {
     "sys/timerfd.h": ["core/base/sys.c"],
     "sys/random.h": ["core/base/sys.c"],
     "sys/prctl.h": ["core/base/sys.c"],
+    "sys/ioctl.h": ["core/base/sys.c"],
     "linux/": ["core/base/sys.c"],
 }
 

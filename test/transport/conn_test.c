@@ -1,4 +1,4 @@
-#include "harness.h"
+#include "conn_harness.h"
 
 #include "conn_internal.h"
 #include <arpa/inet.h>
@@ -204,6 +204,11 @@ static weft_status count_writev(weft__stream_socket *s, const struct iovec *iov,
     return weft__fd_socket.writev(s, iov, count, n);
 }
 
+static size_t count_unsent(const weft__stream_socket *s)
+{
+    return weft__fd_socket.unsent(s);
+}
+
 static void count_close(weft__stream_socket *s)
 {
     weft__fd_socket.close(s);
@@ -217,6 +222,7 @@ static void count_shutdown(weft__stream_socket *s)
 static const weft__stream_socket_ops counting = {.name = "counting",
                                                  .readv = count_readv,
                                                  .writev = count_writev,
+                                                 .unsent = count_unsent,
                                                  .shutdown_write =
                                                      count_shutdown,
                                                  .close = count_close};

@@ -24,6 +24,9 @@ typedef struct weft__stream_socket_ops {
      * EAGAIN. After EAGAIN or less the same bytes come again. */
     weft_status (*writev)(weft__stream_socket *s, const struct iovec *iov,
                           int count, size_t *n);
+    /* Bytes that were written and that the peer has not taken yet, as far as
+     * the system tells; else 0. */
+    size_t (*unsent)(const weft__stream_socket *s);
     void (*shutdown_write)(weft__stream_socket *s);
     void (*close)(weft__stream_socket *s); /* releases what s owns, not s */
 } weft__stream_socket_ops;
@@ -49,8 +52,12 @@ void weft__socket_init(weft__stream_socket *out, int fd);
  * under that name; for unix also: no such file, or the backlog is full), EADDR,
  * ELIMIT (no descriptor left), EIO. */
 weft_status weft__socket_connect(weft__stream_socket *out,
-                                 const weft_address *address, bool *connecting);
-weft_status weft__socket_connected(weft__stream_socket *s);
+                                 const weft_address *address, bool *connecting,
+                                 const char **why);
+weft_status weft__socket_connected(weft__stream_socket *s, const char **why);
+
+/* errno as a phrase in lower case; valid until the thread's next one. */
+const char *weft__errno_text(int err);
 
 /* TCP_NODELAY on an accepted socket; nothing elsewhere. */
 void weft__socket_nodelay(int fd, int family);

@@ -24,6 +24,10 @@ int weft__sys_socketpair(int fds[2]);
 /* writev that never raises SIGPIPE. */
 ssize_t weft__sys_writev(int fd, const struct iovec *iov, int n);
 
+/* Bytes written to a stream socket that the peer has not taken (TCP: not
+ * acknowledged); 0 where the system does not tell. */
+size_t weft__sys_unsent(int fd);
+
 /* A coarse monotonic clock that costs next to nothing. */
 uint64_t weft__sys_coarse_ns(void);
 

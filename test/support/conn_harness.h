@@ -1,5 +1,5 @@
-/* harness.h - a loop with a clock that stands still, connections that record
- * what happens to them, and peers of bare descriptors. */
+/* conn_harness.h - a loop with a clock that stands still, connections that
+ * record what happens to them, and peers of bare descriptors. */
 #ifndef WEFT_TEST_HARNESS_H
 #define WEFT_TEST_HARNESS_H
 

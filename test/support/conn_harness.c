@@ -1,4 +1,4 @@
-#include "harness.h"
+#include "conn_harness.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -297,11 +297,12 @@ int raw_connect(harness *h, const char *uri)
 {
     weft__stream_socket socket;
     weft_address address;
+    const char *why;
     bool connecting;
 
     (void)h;
     assert_int_equal(weft_address_parse(&address, uri, NULL), WEFT_OK);
-    assert_int_equal(weft__socket_connect(&socket, &address, &connecting),
+    assert_int_equal(weft__socket_connect(&socket, &address, &connecting, &why),
                      WEFT_OK);
     return socket.fd;
 }

@@ -1,0 +1,247 @@
+/* What a connection takes, when, and what happens where there is none. */
+#include "conn_harness.h"
+
+#include "conn_internal.h"
+#include "fail_nth.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <weft/sys.h>
+
+enum { HUGE_FRAME = 8 << 20 };
+
+/* An allocator that knows how much is live and what the largest piece was. */
+static size_t live, largest;
+
+static void *counted_realloc(void *p, size_t size)
+{
+    size_t *block = p != NULL ? (size_t *)p - 2 : NULL;
+    size_t old = block != NULL ? *block : 0;
+
+    block = realloc(block, size + 2 * sizeof *block);
+    if (block == NULL)
+        return NULL;
+    *block = size;
+    live += size - old;
+    if (size > largest)
+        largest = size;
+    return block + 2;
+}
+
+static void counted_free(void *p)
+{
+    size_t *block = p != NULL ? (size_t *)p - 2 : NULL;
+
+    if (block != NULL)
+        live -= *block;
+    free(block);
+}
+
+static const weft_mem_hooks counted = {counted_realloc, counted_free};
+
+static int counted_setup(void **state)
+{
+    weft_mem_set_hooks(&counted);
+    return harness_setup(state);
+}
+
+static int counted_teardown(void **state)
+{
+    int result = harness_teardown(state);
+
+    weft_mem_set_hooks(NULL);
+    return result;
+}
+
+static void a_big_frame_takes_memory_as_its_bytes_arrive(void **state)
+{
+    harness *h = *state;
+    recorder r = {0};
+    static uint8_t part[40000];
+    uint8_t header[TOY_HEADER];
+    size_t sent = sizeof header;
+    int fd = server_of(h, &r);
+
+    settle(h);
+    put_frame(fd, 'Q', 1, 10); /* the loop's buffers are there from now on */
+    turn_until(h, &r.messages, 1);
+    toy_header(header, 'Q', 2, HUGE_FRAME);
+    put_bytes(fd, header, sizeof header);
+    largest = 0;
+    settle(h);
+    assert_in_range(largest, TOY_HEADER, WEFT__FIRST_BLOCK + 100);
+    while (sent + sizeof part < HUGE_FRAME) {
+        put_bytes(fd, part, sizeof part);
+        sent += sizeof part;
+        turn(h);
+        turn(h);
+        assert_true(largest <= 4 * sent + 100);
+    }
+    put_bytes(fd, part, HUGE_FRAME + TOY_HEADER - sent);
+    turn_until(h, &r.messages, 2);
+    assert_int_equal(r.bytes, HUGE_FRAME + 10);
+    assert_true(largest <= HUGE_FRAME + 100);
+    close(fd);
+    turn_until(h, &r.closed, 1);
+}
+
+static void an_idle_connection_holds_no_buffers(void **state)
+{
+    harness *h = *state;
+    recorder warm = {.echo = true}, r = {.echo = true};
+    uint8_t reply[TOY_HEADER + 100];
+    int fd = server_of(h, &warm), other;
+    size_t before, fresh;
+
+    put_frame(fd, 'Q', 1, 100);
+    settle(h);
+    before = live;
+    other = server_of(h, &r);
+    settle(h);
+    fresh = live - before;
+    put_frame(other, 'Q', 1, 100);
+    settle(h);
+    assert_int_equal(get_bytes(other, reply, sizeof reply), sizeof reply);
+    put_frame(other, 'Q', 2, 60000); /* a block, a chunk, a reference */
+    settle(h);
+    assert_int_equal(r.messages, 2);
+    /* Until the peer has read. */
+    while (get_bytes(other, reply, sizeof reply) > 0)
+        turn(h);
+    settle(h);
+    assert_int_equal(live - before, fresh);
+    print_message(
+        "an idle connection: %zu bytes, of them event %zu, wire %zu\n", fresh,
+        event_get_struct_event_size(), toy_wire.size);
+    assert_true(fresh - toy_wire.size <= 480);
+    close(fd);
+    close(other);
+    turn_until(h, &r.closed, 1);
+    turn_until(h, &warm.closed, 1);
+}
+
+/* ---- every allocation fails once ---- */
+
+typedef struct act {
+    harness *h;
+    size_t bytes; /* of the message */
+    unsigned answered;
+} act;
+
+static weft_status converse(void *user)
+{
+    act *a = user;
+    harness *h = a->h;
+    recorder server = {.echo = true}, client = {0};
+    weft_address peer = {.kind = WEFT_ADDRESS_INPROC};
+    weft__stream_socket socket;
+    uint8_t *data = calloc(1, a->bytes);
+    weft_status status;
+    int fds[2];
+
+    strcpy(peer.u.un.sun_path, "test");
+    assert_int_equal(weft__sys_socketpair(fds), 0);
+    weft__socket_init(&socket, fds[0]);
+    status =
+        weft__conn_accept(&server.conn, h->loop, &socket, &peer, NULL, 0,
+                          &toy_wire, &h->server, &recorder_handler, &server);
+    if (status != WEFT_OK) {
+        close(fds[0]);
+        close(fds[1]);
+        free(data);
+        return status;
+    }
+    weft__socket_init(&socket, fds[1]);
+    status =
+        weft__conn_accept(&client.conn, h->loop, &socket, &peer, NULL, 0,
+                          &toy_wire, &h->client, &recorder_handler, &client);
+    if (status != WEFT_OK)
+        close(fds[1]);
+    /* A moment without memory only delays: the clock moves on. */
+    for (int i = 0;
+         i < 60 && status == WEFT_OK && client.ready == 0 && client.closed == 0;
+         i++)
+        later(h, 1);
+    if (client.ready > 0 && client.conn != NULL)
+        status = ask(&client, data, a->bytes);
+    for (int i = 0; i < 60 && status == WEFT_OK && client.messages == 0 &&
+                    client.closed == 0 && server.closed == 0;
+         i++)
+        later(h, 1);
+    free(data);
+    if (client.messages == 1) {
+        assert_int_equal(client.bytes, a->bytes);
+        a->answered++;
+    }
+    if (client.conn != NULL)
+        weft__conn_close(client.conn, WEFT_OK, "done");
+    for (int i = 0; i < 60 && (server.closed == 0 ||
+                               (client.closed == 0 && client.conn != NULL));
+         i++)
+        later(h, 100);
+    assert_int_equal(server.closed, 1);
+    assert_true(client.conn == NULL);
+    if (status != WEFT_OK)
+        return status;
+    if (client.messages == 1)
+        return WEFT_OK;
+    /* Either side lost it for want of memory, and says so. */
+    assert_true(client.status == WEFT_ENOMEM || server.status == WEFT_ENOMEM ||
+                server.messages == 1);
+    return WEFT_ENOMEM;
+}
+
+static void
+no_allocation_that_fails_costs_more_than_its_connection(void **state)
+{
+    static const size_t sizes[] = {10, 3000, 100000, 1 << 20};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        act a = {.h = *state, .bytes = sizes[i]};
+        unsigned n = fail_each_allocation(converse, &a);
+
+        assert_true(n >= 2);
+        assert_true(a.answered >= 1);
+    }
+}
+
+static void first_bytes_that_cannot_be_kept_leave_the_socket_alone(void **state)
+{
+    harness *h = *state;
+    recorder r = {0};
+    weft_address peer = {.kind = WEFT_ADDRESS_INPROC};
+    weft__stream_socket socket;
+    weft__conn *conn = NULL;
+    int fds[2];
+
+    assert_int_equal(weft__sys_socketpair(fds), 0);
+    weft__socket_init(&socket, fds[0]);
+    for (unsigned n = 1; n <= 2; n++) {
+        weft_mem_fail_nth(n);
+        assert_int_equal(weft__conn_accept(&conn, h->loop, &socket, &peer,
+                                           "abc", 3, &toy_wire, &h->server,
+                                           &recorder_handler, &r),
+                         WEFT_ENOMEM);
+        weft_mem_fail_nth(0);
+    }
+    settle(h);
+    assert_null(conn);
+    assert_int_equal(r.closed, 0);
+    put_bytes(fds[0], "x", 1); /* it is open */
+    close(fds[0]);
+    close(fds[1]);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
+#define C(f) cmocka_unit_test_setup_teardown(f, counted_setup, counted_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        C(a_big_frame_takes_memory_as_its_bytes_arrive),
+        C(an_idle_connection_holds_no_buffers),
+        T(no_allocation_that_fails_costs_more_than_its_connection),
+        T(first_bytes_that_cannot_be_kept_leave_the_socket_alone),
+    };
+    return cmocka_run_group_tests_name("conn_memory", tests, NULL, NULL);
+}
