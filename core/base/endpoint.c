@@ -123,35 +123,53 @@ weft_status weft_endpoints_builder_add(weft_endpoints_builder *b,
     return WEFT_OK;
 }
 
-/* By text; equal ones in the order in which they were added. */
+/* What is sorted: small, for an endpoint is some 200 bytes. */
+typedef struct sort_key {
+    const char *text;
+    size_t i; /* in the order of add */
+} sort_key;
+
 static int by_text(const void *a, const void *b)
 {
-    const weft_endpoint *x = *(const weft_endpoint *const *)a;
-    const weft_endpoint *y = *(const weft_endpoint *const *)b;
+    const sort_key *x = a, *y = b;
     int order = strcmp(x->text, y->text);
 
-    return order != 0 ? order : x < y ? -1 : x > y;
+    return order != 0 ? order : x->i < y->i ? -1 : 1;
 }
 
-/* FNV-1a, each string with its length so that "ab","c" is not "a","bc". */
+/* Eight bytes at a time, multiplied and folded.  The length goes in first, so
+ * that "ab","c" is not "a","bc". */
+static uint64_t mix_word(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
 static uint64_t mix(uint64_t h, const void *data, size_t n)
 {
     const uint8_t *p = data;
+    uint64_t word;
 
-    for (size_t i = 0; i < sizeof(n); i++)
-        h = (h ^ (uint8_t)(n >> (8 * i))) * 0x100000001b3u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 0x100000001b3u;
+    h = mix_word(h, n);
+    for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+        h = mix_word(h, word);
+    }
+    if (n > 0) {
+        word = 0;
+        memcpy(&word, p, n);
+        h = mix_word(h, word);
+    }
     return h;
 }
 
 static uint64_t mix_endpoint(uint64_t h, const weft_endpoint *e)
 {
     h = mix(h, e->text, strlen(e->text));
-    h = mix(h, &e->weight, sizeof(e->weight));
+    h = mix_word(h, e->weight);
     h = mix(h, e->node, strlen(e->node));
     h = mix(h, e->id, strlen(e->id));
-    h = mix(h, &e->metadata.n, sizeof(e->metadata.n));
+    h = mix_word(h, e->metadata.n);
     for (size_t i = 0; i < e->metadata.n; i++) {
         const weft_metadatum *item = &e->metadata.items[i];
 
@@ -164,7 +182,7 @@ static uint64_t mix_endpoint(uint64_t h, const weft_endpoint *e)
 weft_status weft_endpoints_builder_finish(weft_endpoints_builder *b,
                                           weft_endpoints **out)
 {
-    const weft_endpoint **order = weft_calloc(b->n, sizeof(const void *));
+    sort_key *order = weft_malloc(b->n * sizeof(*order));
     weft_endpoints *list = weft_calloc(1, sizeof(*list));
     weft_endpoint *items = weft_malloc(b->n * sizeof(*items));
 
@@ -176,16 +194,15 @@ weft_status weft_endpoints_builder_finish(weft_endpoints_builder *b,
         return WEFT_ENOMEM;
     }
     for (size_t i = 0; i < b->n; i++)
-        order[i] = &b->items[i];
-    /* Sorting pointers: an endpoint is some 200 bytes. */
+        order[i] = (sort_key){b->items[i].text, i};
     if (b->n > 1)
-        qsort(order, b->n, sizeof(const void *), by_text);
+        qsort(order, b->n, sizeof(*order), by_text);
     list->hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < b->n; i++) {
-        if (list->n > 0 && strcmp(items[list->n - 1].text, order[i]->text) == 0)
+        if (list->n > 0 && strcmp(items[list->n - 1].text, order[i].text) == 0)
             continue;
-        items[list->n++] = *order[i];
-        list->hash = mix_endpoint(list->hash, order[i]);
+        items[list->n] = b->items[order[i].i];
+        list->hash = mix_endpoint(list->hash, &items[list->n++]);
     }
     list->items = items;
     list->arena = b->arena;
