@@ -280,10 +280,16 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
     if (message != NULL)
         call->result.message = message;
     measure_phases(call);
-    if (inline_ok)
+    if (inline_ok) {
         complete(call);
-    else
-        weft__loop_defer(ch->loop, &call->completion, complete, call);
+        return;
+    }
+    if (call->result.peer[0] != '\0') { /* the endpoint may go before */
+        const char *peer = call->result.peer;
+        peer = weft_arena_strndup(&call->arena, peer, strlen(peer));
+        call->result.peer = peer != NULL ? peer : "";
+    }
+    weft__loop_defer(ch->loop, &call->completion, complete, call);
 }
 
 void weft__client_call_endf(weft__client_call *call, weft_status status,

@@ -78,7 +78,7 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
         return;
     call = a->call;
     if ((event->parts & WEFT__RESET) && event->status == WEFT_UNAVAILABLE) {
-        weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server refused the call");
+        weft__attempt_refused(a);
         return;
     }
     weft__attempt_release(a, event->status);

@@ -235,6 +235,7 @@ void weft__attempt_release(weft__attempt *attempt, weft_status status);
  * that is safe (sent is not MAYBE), else it ends. */
 void weft__attempt_lost(weft__attempt *attempt, weft_sent sent,
                         const char *why);
+void weft__attempt_refused(weft__attempt *attempt);
 
 /* client_conn.c */
 weft_status weft__client_conn_open(weft__subchannel *sub);

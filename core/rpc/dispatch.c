@@ -82,10 +82,19 @@ void weft__attempt_release(weft__attempt *a, weft_status status)
         weft__channel_kick(ch, false);
 }
 
+/* Elsewhere, and never back: the server itself has refused it. */
+void weft__attempt_refused(weft__attempt *a)
+{
+    weft__client_call *call = a->call;
+
+    if (call->n_tried < WEFT__TRIED_MAX)
+        call->tried[call->n_tried++] = a->sub->slot;
+    weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server refused the call");
+}
+
 void weft__attempt_lost(weft__attempt *a, weft_sent sent, const char *why)
 {
     weft__client_call *call = a->call;
-    uint32_t slot = a->sub->slot;
 
     weft__attempt_release(a, WEFT_UNAVAILABLE);
     call->result.sent = sent;
@@ -95,8 +104,6 @@ void weft__attempt_lost(weft__attempt *a, weft_sent sent, const char *why)
         return;
     }
     call->moves++;
-    if (call->n_tried < WEFT__TRIED_MAX)
-        call->tried[call->n_tried++] = slot;
     call->channel->stats.moved++;
     call->sent_ns = 0;
     call->result.peer = "";
@@ -135,17 +142,14 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
             (weft__slice){(const uint8_t *)call->trace, strlen(call->trace)};
     weft__conn_get_stats(cc->conn, &stats);
     st = weft__conn_request(cc->conn, &request, &a->stream);
-    call->result.peer = sub->text;
     switch (st) {
     case WEFT_OK:
         break;
     case WEFT_RESOURCE_EXHAUSTED:
         *full = true;
-        call->result.peer = "";
         return ELSEWHERE;
     case WEFT_EAGAIN:
     case WEFT_ECLOSED:
-        call->result.peer = "";
         return ELSEWHERE;
     case WEFT_ELIMIT:
         give_back(a, WEFT_OK);
@@ -166,6 +170,7 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
         weft__client_call_end(call, st, weft_status_text(st), false);
         return ENDED;
     }
+    call->result.peer = sub->text;
     call->sent_ns = now;
     call->place = WEFT__CALL_SENT;
     if (call->one_way) { /* nothing comes back */
@@ -258,7 +263,13 @@ static bool must_wait(weft__client_call *call)
         call->attempt.sub->picks++;
         if (contains(tried, n, slot)) { /* nobody else is left */
             give_back(&call->attempt, WEFT_CANCELLED);
-            break;
+            if (!contains(call->tried, call->n_tried, slot))
+                break;
+            weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                                   "%s refused the call, and nobody else is "
+                                   "there",
+                                   ch->slots[slot]->text);
+            return false;
         }
         cc = weft__client_conn_usable(call->attempt.sub);
         if (cc != NULL &&
