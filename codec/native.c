@@ -93,6 +93,8 @@ static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
 
     w->wire.ops = &weft__native_wire;
     w->conf = *conf;
+    if (w->conf.max_frame_bytes < WEFT__MIN_FRAME_BYTES)
+        w->conf.max_frame_bytes = WEFT__MIN_FRAME_BYTES;
     if (w->conf.max_metadata > WEFT__MAX_PAIRS)
         w->conf.max_metadata = WEFT__MAX_PAIRS;
     w->out = out;

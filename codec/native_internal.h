@@ -29,6 +29,9 @@
  * parsed on the stack. */
 #define WEFT__MAX_PAIRS 256
 
+/* Control frames must fit, whatever the configuration says. */
+#define WEFT__MIN_FRAME_BYTES 1024
+
 /* With more than this unsent, heartbeats of the peer stay unanswered: one who
  * only asks and never reads costs no memory. */
 #define WEFT__PONG_UNSENT_MAX (1u << 20)

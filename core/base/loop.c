@@ -134,20 +134,25 @@ static weft_status begin(weft_loop *loop, const char *doing)
 }
 
 /* One pass over what is ready.  libevent knows only the system's clock, so with
- * an injected one (and for a poll) due timers are run from here. */
+ * an injected one (and for a poll) due timers are run from here; on_wheel() then
+ * leaves those that became due since to the next round. */
 static weft_status round_once(weft_loop *loop, int flags)
 {
+    int result;
+
     if (!loop->coarse || flags == WEFT__ROUND) {
         weft__loop_read_clock(loop);
         if (weft__wheel_due(loop)) {
             weft__loop_enter(loop, "timers");
             weft__wheel_expire(loop);
             weft__loop_leave(loop);
-            flags =
-                WEFT__ROUND; /* they may have changed what we wait for */
+            loop->expired = true;
+            flags = WEFT__ROUND; /* they may have changed what we wait for */
         }
     }
-    return event_base_loop(loop->base, flags) < 0 ? WEFT_EIO : WEFT_OK;
+    result = event_base_loop(loop->base, flags);
+    loop->expired = false;
+    return result < 0 ? WEFT_EIO : WEFT_OK;
 }
 
 /* The application may end its own base's dispatching, and so this run. */

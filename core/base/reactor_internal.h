@@ -61,6 +61,7 @@ struct weft_loop {
     unsigned depth; /* of our callbacks on the stack */
     bool in_run;    /* weft_loop_run() or its kin is on the stack */
     bool stop;
+    bool expired; /* this round has run the timers already */
     int helpers; /* events of our own that must not keep a run alive */
     unsigned holds;
 

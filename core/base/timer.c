@@ -237,7 +237,10 @@ static void on_wheel(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     weft__loop_enter(loop, "timers");
-    weft__wheel_expire(loop);
+    if (loop->expired)
+        weft__wheel_arm(loop);
+    else
+        weft__wheel_expire(loop);
     weft__loop_leave(loop);
 }
 

@@ -36,8 +36,8 @@ static inline void test_loop_fini(test_loop *t)
     t->loop = NULL;
 }
 
-/* Handles what is ready, and what that makes ready, without waiting.  Rounds are
- * counted, for a test must end. */
+/* Handles what is ready, and what that makes ready, without waiting.  Rounds
+ * are counted, for a test must end. */
 static inline void test_loop_settle(test_loop *t)
 {
     int i;
@@ -46,8 +46,8 @@ static inline void test_loop_settle(test_loop *t)
         assert_int_equal(weft_loop_poll(t->loop), WEFT_OK);
 }
 
-/* Lets ms pass, a step at a time (at most 10,000 steps), so that what happens in
- * between happens in order. */
+/* Lets ms pass, a step at a time (at most 10,000 steps), so that what happens
+ * in between happens in order. */
 static inline void test_loop_advance(test_loop *t, uint32_t ms)
 {
     uint32_t step = ms / 10000u + 1u;

@@ -3,8 +3,8 @@
  * A balancer sees slots: small numbers that the channel gives to endpoints and
  * that stay the same as long as an endpoint is known, whatever happens to the
  * list around it.  So counters survive a changed list by construction, and no
- * policy has to compare lists.  To write one: copy the nearest file of balancer/,
- * and register its ops. */
+ * policy has to compare lists.  To write one: copy the nearest file of
+ * balancer/, and register its ops. */
 #ifndef WEFT_BALANCER_H
 #define WEFT_BALANCER_H
 
@@ -21,8 +21,8 @@ typedef struct weft_balancer_change {
 
 typedef struct weft_pick_args {
     uint64_t hash;         /* of the call's hash key; 0 when it has none */
-    const uint32_t *tried; /* slots that this call must avoid if others remain */
-    size_t n_tried;
+    const uint32_t *tried; /* slots to avoid if others remain */
+    size_t n_tried;        /* of more than 32, the last 32 count */
     uint64_t now_ns;
 } weft_pick_args;
 
@@ -49,8 +49,8 @@ typedef struct weft_balancer_ops {
     weft_status (*update)(void *self, const weft_balancer_change *changes,
                           size_t n);
 
-    /* UNAVAILABLE when no slot is usable; *slot is then untouched.  Each success
-     * is followed by exactly one done() with that slot. */
+    /* UNAVAILABLE when no slot is usable; *slot is then untouched.  Each
+     * success is followed by exactly one done() with that slot. */
     weft_status (*pick)(void *self, const weft_pick_args *args, uint32_t *slot);
     void (*done)(void *self, uint32_t slot, const weft_pick_outcome *outcome);
 } weft_balancer_ops;
@@ -62,6 +62,9 @@ WEFT_API weft_status weft_balancer_register(const weft_balancer_ops *ops);
 
 /* NULL when there is none of that name. */
 WEFT_API const weft_balancer_ops *weft_balancer_find(const char *name);
+
+/* "random, round_robin, ..." for error texts, cut to size.  Returns buf. */
+WEFT_API const char *weft_balancer_names(char *buf, size_t size);
 
 WEFT_END_DECLS
 

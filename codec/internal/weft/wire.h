@@ -145,7 +145,7 @@ typedef struct weft__wire_response {
 
 typedef struct weft__wire_conf {
     bool server;
-    uint32_t max_frame_bytes;    /* of a body that we accept */
+    uint32_t max_frame_bytes;    /* of a body that we accept; 1024 at least */
     uint32_t max_metadata;       /* pairs; 256 at most, whatever is said here */
     uint32_t max_metadata_bytes; /* keys and values together */
     uint32_t max_in_flight;      /* calls that a peer may have open */
