@@ -98,6 +98,12 @@ weft_status weft_loop_wrap_sized(weft_loop **out, struct event_base *base,
     return base != NULL ? make(out, base, conf, conf_size) : WEFT_EINVAL;
 }
 
+void weft__event_fini(struct event *event)
+{
+    event_del(event);
+    event_debug_unassign(event); /* for applications in libevent's debug mode */
+}
+
 bool weft__loop_forked(weft_loop *loop, const char *doing)
 {
     if (getpid() == loop->pid)
@@ -134,8 +140,8 @@ static weft_status begin(weft_loop *loop, const char *doing)
 }
 
 /* One pass over what is ready.  libevent knows only the system's clock, so with
- * an injected one (and for a poll) due timers are run from here; on_wheel() then
- * leaves those that became due since to the next round. */
+ * an injected one (and for a poll) due timers are run from here; on_wheel()
+ * then leaves those that became due since to the next round. */
 static weft_status round_once(weft_loop *loop, int flags)
 {
     int result;
@@ -216,6 +222,7 @@ weft_status weft_loop_run_until(weft_loop *loop, const bool *done, uint32_t ms)
         return status;
     evtimer_assign(&until, loop->base, on_until, &late);
     if (timed && event_add(&until, &tv) != 0) {
+        weft__event_fini(&until);
         end(loop);
         return WEFT_ENOMEM;
     }
@@ -231,10 +238,9 @@ weft_status weft_loop_run_until(weft_loop *loop, const bool *done, uint32_t ms)
         else
             status = round_once(loop, EVLOOP_ONCE);
     }
-    if (timed) {
+    if (timed)
         loop->helpers--;
-        event_del(&until);
-    }
+    weft__event_fini(&until);
     end(loop);
     return status;
 }

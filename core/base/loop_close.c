@@ -139,7 +139,7 @@ void weft__loop_finalize(weft_loop *loop)
         run_batch(loop); /* what the locals left behind */
     weft__wheel_fini(loop);
     weft__posts_fini(loop);
-    event_del(&loop->batch_event);
+    weft__event_fini(&loop->batch_event);
     weft__store_fini(loop);
     weft__index_drop(loop);
     if (loop->own_base)

@@ -157,6 +157,6 @@ void weft__posts_fini(weft_loop *loop)
 {
     while (atomic_load(&loop->posters) > 0)
         sched_yield(); /* P1: a few instructions of another thread */
-    event_del(&loop->wakeup_event);
+    weft__event_fini(&loop->wakeup_event);
     weft__wakeup_fini(&loop->wakeup);
 }

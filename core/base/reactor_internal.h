@@ -62,7 +62,7 @@ struct weft_loop {
     bool in_run;    /* weft_loop_run() or its kin is on the stack */
     bool stop;
     bool expired; /* this round has run the timers already */
-    int helpers; /* events of our own that must not keep a run alive */
+    int helpers;  /* events of our own that must not keep a run alive */
     unsigned holds;
 
     /* The end of the batch (loop_batch.c). */
@@ -119,6 +119,7 @@ struct weft_loop {
 
 /* loop.c */
 void weft__loop_read_clock(weft_loop *loop);
+void weft__event_fini(struct event *event);
 bool weft__loop_forked(weft_loop *loop, const char *doing); /* and says so */
 
 /* loop_batch.c */

@@ -50,7 +50,8 @@ weft_status weft__signals_new(weft__signals **out, weft_loop *loop,
     evsignal_assign(&s->term, loop->base, SIGTERM, on_signal, s);
     evsignal_assign(&s->intr, loop->base, SIGINT, on_signal, s);
     if (event_add(&s->term, NULL) != 0 || event_add(&s->intr, NULL) != 0) {
-        event_del(&s->term);
+        weft__event_fini(&s->term);
+        weft__event_fini(&s->intr);
         goto fail;
     }
     *out = s;
@@ -67,8 +68,8 @@ void weft__signals_close(weft__signals *s)
     if (s == NULL || s->cb == NULL)
         return;
     s->cb = NULL;
-    event_del(&s->term);
-    event_del(&s->intr);
+    weft__event_fini(&s->term);
+    weft__event_fini(&s->intr);
     atomic_store(&taken, false);
     weft__loop_defer(s->loop, &s->release, weft_free, s);
 }

@@ -277,7 +277,7 @@ void weft__wheel_fini(weft_loop *loop)
         drop_all(w, slot);
     w->count = 0;
     w->armed_ms = UINT64_MAX;
-    event_del(&loop->wheel_event);
+    weft__event_fini(&loop->wheel_event);
 }
 
 void weft_timer_init(weft_timer *timer, weft_loop *loop, weft_timer_cb cb,

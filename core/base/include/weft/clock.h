@@ -1,7 +1,9 @@
 /* weft/clock.h - time as an argument.
  *
  * A loop reads its clock once per wake-up and hands out the cached value.  A
- * test gives the loop a clock of its own and moves it by hand. */
+ * test gives the loop a clock of its own and moves it by hand: what became due
+ * runs in the next round of weft_loop_run() or weft_loop_poll().  (A base that
+ * the application dispatches knows the system's clock only.) */
 #ifndef WEFT_CLOCK_H
 #define WEFT_CLOCK_H
 
