@@ -12,10 +12,9 @@ static pthread_once_t builtin_once = PTHREAD_ONCE_INIT;
 static void register_builtin(void)
 {
     static const weft_resolver_ops *const builtin[] = {
-        &weft__resolver_static,
-        &weft__resolver_tcp,
-        &weft__resolver_unix,
-        &weft__resolver_inproc,
+        &weft__resolver_static, &weft__resolver_tcp,
+        &weft__resolver_unix,   &weft__resolver_inproc,
+        &weft__resolver_consul, &weft__resolver_consul_kv,
     };
 
     for (size_t i = 0; i < sizeof(builtin) / sizeof(builtin[0]); i++)

@@ -7,7 +7,7 @@
  *
  *     dc=NAME        another datacenter
  *     tag=NAME       only instances with that tag; may repeat (all of them)
- *     near=NODE      order by distance from a node ("_agent": ours)
+ *     near=NODE      passed on ("_agent": ours); lists are sorted by address
  *     filter=EXPR    Consul's filter language
  *     passing=false  instances with warnings too, with their warning weight;
  *                    critical ones and those in maintenance never
@@ -59,7 +59,7 @@ WEFT_BEGIN_DECLS
       "folder of the cache files; empty: WEFT_CACHE_DIR, else weft in "        \
       "XDG_CACHE_HOME or ~/.cache; off: none")                                 \
     X(u32, cache_max_age_ms, 86400000,                                         \
-      "a cache file older than this is not used")                              \
+      "a cache file older than this is not used; WEFT_OFF: of any age")        \
     /* being found */                                                          \
     X(str, service, "",                                                        \
       "name to register; empty: the name of each service served")              \
