@@ -51,7 +51,7 @@ void weft__loop_span_end(weft_loop *loop);
 /* Fixed chunks for output and small buffers, kept on a bounded free list. */
 #define WEFT__CHUNK_BYTES 16384
 void *weft__loop_chunk_get(weft_loop *loop); /* NULL: out of memory */
-void weft__loop_chunk_put(weft_loop *loop, void *chunk);
+void weft__loop_chunk_put(weft_loop *loop, void *memory);
 
 /* The one buffer that reads go into; its content is valid until the callback
  * returns.  NULL: out of memory. */
