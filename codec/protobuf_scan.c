@@ -262,8 +262,8 @@ weft_status weft__protobuf_scan(const ProtobufCMessageDescriptor *desc,
 {
     scan s = {.max_memory = limits->memory,
               .max_elements = limits->max_elements};
-    weft_status status = scan_message(
-        &s, desc, data, (const uint8_t *)data + len, limits->depth);
+    const uint8_t *p = data, *end = len != 0 ? p + len : p;
+    weft_status status = scan_message(&s, desc, p, end, limits->depth);
 
     *memory = s.memory;
     if (status != WEFT_OK)
