@@ -322,13 +322,17 @@ static void on_step(void *arg)
     weft__listener *l = arg;
     int n = 0;
 
+    l->stepping = true; /* a close in here is noticed below */
     while (!l->closed && n < HAND_OVERS_PER_BATCH &&
            weft__undecided_hand_over_next(l))
         n++;
-    if (l->closed)
+    l->stepping = false;
+    if (l->closed) {
+        weft__loop_undefer(l->loop, &l->step); /* a release in there */
         weft_free(l);
-    else if (l->waiting != NULL)
+    } else if (l->waiting != NULL) {
         weft__loop_defer(l->loop, &l->step, on_step, l);
+    }
 }
 
 void weft__listener_release(weft__listener *l)
@@ -387,7 +391,8 @@ void weft__listener_close(weft__listener *l)
     weft__undecided_close_all(l);
     shut(l);
     /* A callback of ours may be on the stack. */
-    weft__loop_defer(l->loop, &l->step, on_step, l);
+    if (!l->stepping)
+        weft__loop_defer(l->loop, &l->step, on_step, l);
 }
 
 void weft__listener_conn_gone(weft__listener *l)

@@ -38,7 +38,7 @@ struct weft__listener {
     int fd;              /* -1: inproc, or stopped */
     int reserve_fd;      /* spent to refuse a connection when none is left */
     struct event *event; /* behind this struct */
-    bool armed, held, closed;
+    bool armed, held, closed, stepping;
     weft_timer sleep; /* after EMFILE */
     weft__inproc *inproc;
     bool bound; /* a unix socket whose file is ours */

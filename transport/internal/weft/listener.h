@@ -63,7 +63,8 @@ void weft__listener_stop(weft__listener *l);
  * callbacks.  A unix socket's file goes with it. */
 void weft__listener_close(weft__listener *l);
 
-/* One connection of this listener's has gone (HTTP ones, by their owner). */
+/* One connection of this listener's has gone, native or HTTP.  Not after its
+ * close. */
 void weft__listener_conn_gone(weft__listener *l);
 size_t weft__listener_count(const weft__listener *l);
 
