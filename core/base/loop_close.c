@@ -67,10 +67,8 @@ void weft__close_init(weft_loop *loop)
 void weft__loop_child_add(weft_loop *loop, weft__loop_child *child)
 {
     list_push(&loop->children, child);
-    if (!loop->closing)
-        return;
-    loop->ended = false; /* a late one: it is closed too */
-    weft__loop_defer(loop, &loop->close_step, on_close_step, loop);
+    if (loop->closing) /* a late one: it is closed too */
+        weft__loop_defer(loop, &loop->close_step, on_close_step, loop);
 }
 
 void weft__loop_child_remove(weft_loop *loop, weft__loop_child *child)

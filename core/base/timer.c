@@ -82,23 +82,30 @@ static void place(weft__wheel *w, weft_timer *timer)
     w->occupied[level] |= UINT64_C(1) << slot;
 }
 
-static void unlink_timer(weft__wheel *w, weft_timer *timer)
+/* Clears the bit of a slot, which its head tells; no-op for the other lists. */
+static void vacate(weft__wheel *w, const weft__timer_link *head)
 {
-    weft__timer_link *next = timer->link.next;
-    weft__timer_link *first = &w->slots[0][0];
+    const weft__timer_link *first = &w->slots[0][0];
 
-    next->prev = timer->link.prev;
-    timer->link.prev->next = next;
-    timer->link.next = timer->link.prev = NULL;
-    /* The list is empty now if what is left is its head: a slot's head tells
-     * which slot it is. */
-    if (next->next == next && next >= first &&
-        next < first + WEFT__WHEEL_LEVELS * WEFT__WHEEL_SLOTS) {
-        size_t i = (size_t)(next - first);
+    if (head >= first &&
+        head < first + WEFT__WHEEL_LEVELS * WEFT__WHEEL_SLOTS) {
+        size_t i = (size_t)(head - first);
 
         w->occupied[i / WEFT__WHEEL_SLOTS] &=
             ~(UINT64_C(1) << i % WEFT__WHEEL_SLOTS);
     }
+}
+
+static void unlink_timer(weft__wheel *w, weft_timer *timer)
+{
+    weft__timer_link *next = timer->link.next;
+
+    next->prev = timer->link.prev;
+    timer->link.prev->next = next;
+    timer->link.next = timer->link.prev = NULL;
+    /* Then the list is empty, and what is left is its head. */
+    if (next->next == next)
+        vacate(w, next);
 }
 
 /* The next slot in time.  Gives its head and the time at which it begins. */
@@ -223,8 +230,7 @@ void weft__wheel_expire(weft_loop *loop)
             break;
         }
         w->elapsed_ms = begins_ms;
-        w->occupied[(slot - &w->slots[0][0]) / WEFT__WHEEL_SLOTS] &=
-            ~(UINT64_C(1) << (slot - &w->slots[0][0]) % WEFT__WHEEL_SLOTS);
+        vacate(w, slot);
         list_splice(&w->firing, slot);
     }
     weft__wheel_arm(loop);

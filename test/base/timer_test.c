@@ -320,6 +320,27 @@ static void work_per_wakeup_is_bounded(void **state)
     free(s);
 }
 
+static void work_spread_over_rounds_keeps_the_order_of_due_times(void **state)
+{
+    enum { N = 5000 };
+    shot *s = calloc(N, sizeof *s);
+    unsigned i;
+
+    (void)state;
+    fired = 0;
+    for (i = 0; i < N; i++) { /* each its own millisecond, later ones first */
+        shot_init(&s[i]);
+        weft_timer_start(&s[i].timer, (N - i) * 37u);
+    }
+    weft_fake_advance(&t.clock, 3600000);
+    for (i = 0; i < 100 && fired < N; i++)
+        weft_loop_poll(t.loop);
+    assert_int_equal(fired, N);
+    for (i = 0; i < N; i++)
+        assert_int_equal(s[i].order, N - 1 - i);
+    free(s);
+}
+
 /* Against a list of due times: random starts, stops and steps of the clock. */
 static void a_random_run_agrees_with_a_plain_list(void **state)
 {
@@ -443,6 +464,7 @@ int main(void)
         TEST(a_callback_may_free_its_own_timer),
         TEST(a_callback_may_start_another),
         TEST(work_per_wakeup_is_bounded),
+        TEST(work_spread_over_rounds_keeps_the_order_of_due_times),
         TEST(a_random_run_agrees_with_a_plain_list),
         TEST(a_million_timers_all_fire),
         TEST(closing_the_loop_disarms_what_is_left),
