@@ -20,10 +20,9 @@ static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
     if (loop->batch_queued)
         return;
     loop->batch_queued = true;
-    /* I2: activating itself would keep everything else from running. */
-    if (loop->batch_running)
-        event_add(&loop->batch_event, &at_once);
-    else
+    /* I2: activating itself would keep everything else from running.  (But it
+     * cannot fail, and libevent may be out of memory.) */
+    if (!loop->batch_running || event_add(&loop->batch_event, &at_once) != 0)
         event_active(&loop->batch_event, EV_TIMEOUT, 0);
 }
 

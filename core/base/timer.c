@@ -167,8 +167,9 @@ static void arm_at(weft_loop *loop, uint64_t due_ms)
     wait_us -= wait_us > into_us ? into_us : wait_us;
     tv.tv_sec = (time_t)(wait_us / 1000000);
     tv.tv_usec = (suseconds_t)(wait_us % 1000000);
-    loop->wheel.armed_ms = due_ms;
-    event_add(&loop->wheel_event, &tv);
+    /* Out of memory in libevent: the next start tries again. */
+    loop->wheel.armed_ms =
+        event_add(&loop->wheel_event, &tv) == 0 ? due_ms : UINT64_MAX;
 }
 
 void weft__wheel_arm(weft_loop *loop)
