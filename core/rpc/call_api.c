@@ -1,0 +1,317 @@
+/* call_api.c - what a handler may do with its call. */
+#include "server_internal.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <weft/protobuf.h>
+
+enum { FAIL_TEXT = 1024 /* longest message of weft_call_failf() */ };
+
+weft__server_call *weft__server_call_get(weft_call *call)
+{
+    return weft__handle_get((uint64_t)(uintptr_t)call,
+                            WEFT__HANDLE_SERVER_CALL);
+}
+
+weft__server_call *weft__server_call_to_answer(weft_call *call)
+{
+    static _Thread_local weft_log_limit limit;
+    weft__server_call *it = weft__server_call_get(call);
+
+    if (it != NULL)
+        return it;
+    if (weft__handle_stale((uint64_t)(uintptr_t)call))
+        weft_log_limited(&limit, WEFT_LOG_WARN, "call answered twice", NULL);
+    else
+        weft_log_limited(&limit, WEFT_LOG_WARN,
+                         "call answered from another thread",
+                         "advice=\"use weft_loop_post()\"");
+    return NULL;
+}
+
+static weft__slice slice_of(const char *text)
+{
+    return (weft__slice){(const uint8_t *)text, strlen(text)};
+}
+
+/* What every answer carries. */
+static weft__wire_response response(const weft__server_call *call,
+                                    weft_status status)
+{
+    return (weft__wire_response){.status = status,
+                                 .metadata = call->out_metadata,
+                                 .details = call->out_details};
+}
+
+weft_status weft_call_fail(weft_call *call, weft_status status,
+                           const char *message)
+{
+    weft__server_call *it = weft__server_call_to_answer(call);
+    weft__wire_response r;
+
+    if (it == NULL)
+        return WEFT_ENOENT;
+    r = response(it, status == WEFT_OK ? WEFT_INTERNAL
+                                       : weft_status_to_rpc(status));
+    if (message == NULL)
+        message = weft_status_text(status);
+    r.message = slice_of(message);
+    weft__server_call_answer(it, &r);
+    return WEFT_OK;
+}
+
+weft_status weft_call_failf(weft_call *call, weft_status status,
+                            const char *fmt, ...)
+{
+    char text[FAIL_TEXT];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    return weft_call_fail(call, status, text);
+}
+
+/* A gorpc server's own code travels on to a gorpc client; a status of ours that
+ * stood on the wire as itself does not: version 0 has other numbers. */
+static uint32_t code_of_gorpc(const weft_result *result)
+{
+    return result->raw_code != (uint32_t)result->status ? result->raw_code : 0;
+}
+
+weft_status weft_call_finish(weft_call *call, const weft_result *result)
+{
+    weft__server_call *it = weft__server_call_to_answer(call);
+    weft__wire_response r;
+
+    if (it == NULL)
+        return WEFT_ENOENT;
+    if (result == NULL)
+        return weft_call_fail(call, WEFT_INTERNAL, "there is no result");
+    r = response(it, weft_status_to_rpc(result->status));
+    /* Out of memory for the pairs: the answer goes without them. */
+    if (weft_metadata_add_all(&r.metadata, &it->arena, &result->metadata) !=
+        WEFT_OK)
+        r.metadata = it->out_metadata;
+    if (result->details_len > 0)
+        r.details = (weft__slice){result->details, result->details_len};
+    if (r.status != WEFT_OK) {
+        r.raw_code = code_of_gorpc(result);
+        r.message = slice_of(result->message == NULL ? "" : result->message);
+    } else if (result->reply != NULL) {
+        r.payload.len = weft__protobuf_size(result->reply);
+        r.payload.pack = weft__protobuf_pack;
+        r.payload.message = result->reply;
+    } else {
+        r.payload.data = result->payload == NULL ? "" : result->payload;
+        r.payload.len = result->payload_len;
+        if (result->content_type != NULL)
+            r.content_type = slice_of(result->content_type);
+    }
+    weft__server_call_answer(it, &r);
+    return WEFT_OK;
+}
+
+static weft_status reply(weft_call *call, const void *data, size_t len,
+                         void (*release)(void *arg), void *arg)
+{
+    weft__server_call *it = weft__server_call_to_answer(call);
+    weft__wire_response r;
+
+    if (it == NULL) {
+        if (release != NULL)
+            release(arg);
+        return WEFT_ENOENT;
+    }
+    r = response(it, WEFT_OK);
+    r.content_type = slice_of(it->content_type);
+    r.payload.data = len == 0 ? "" : data;
+    r.payload.len = len;
+    r.payload.release = release;
+    r.payload.arg = arg;
+    weft__server_call_answer(it, &r);
+    return WEFT_OK;
+}
+
+weft_status weft_call_reply_bytes(weft_call *call, const void *data, size_t len)
+{
+    return reply(call, data, len, NULL, NULL);
+}
+
+weft_status weft_call_reply_ref(weft_call *call, const void *data, size_t len,
+                                void (*release)(void *arg), void *arg)
+{
+    return reply(call, data, len, release, arg);
+}
+
+void *weft_call_alloc(weft_call *call, size_t size)
+{
+    weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : weft_arena_alloc(&it->arena, size);
+}
+
+weft_status weft_call_on_end(weft_call *call, weft_call_end_cb cb, void *user)
+{
+    weft__server_call *it = weft__server_call_get(call);
+    weft__end_cb *node, **link;
+
+    if (cb == NULL)
+        return WEFT_EINVAL;
+    if (it == NULL)
+        return WEFT_ENOENT;
+    if ((node = weft_arena_alloc(&it->arena, sizeof(*node))) == NULL)
+        return WEFT_ENOMEM;
+    *node = (weft__end_cb){NULL, cb, user};
+    for (link = &it->end_cbs; *link != NULL; link = &(*link)->next)
+        ;
+    *link = node;
+    if (it->ended)
+        weft__server_call_tell_end(it);
+    return WEFT_OK;
+}
+
+bool weft_call_active(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it != NULL && !it->ended;
+}
+
+const weft_metadata *weft_call_metadata(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : &it->metadata;
+}
+
+const char *weft_call_service(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : it->service;
+}
+
+const char *weft_call_method(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : it->name;
+}
+
+const char *weft_call_peer(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    if (it == NULL)
+        return NULL;
+    return it->conn == NULL ? it->peer : weft__conn_peer_text(it->conn->conn);
+}
+
+const char *weft_call_content_type(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : it->content_type;
+}
+
+const char *weft_call_trace(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : it->trace;
+}
+
+weft_loop *weft_call_loop(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? NULL : it->server->loop;
+}
+
+static uint32_t time_left_ms(const weft__server_call *call)
+{
+    uint64_t now = weft_loop_now_ms(call->server->loop);
+
+    if (call->deadline_ms == UINT64_MAX)
+        return WEFT_NO_DEADLINE;
+    return now >= call->deadline_ms ? 0 : (uint32_t)(call->deadline_ms - now);
+}
+
+uint32_t weft_call_time_left_ms(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+
+    return it == NULL ? 0 : time_left_ms(it);
+}
+
+weft_status weft_call_add_metadata(weft_call *call, const char *key,
+                                   const void *value, size_t value_len)
+{
+    weft__server_call *it = weft__server_call_get(call);
+
+    if (it == NULL)
+        return WEFT_ENOENT;
+    return weft_metadata_add(&it->out_metadata, &it->arena, key, value,
+                             value_len);
+}
+
+weft_status weft_call_set_details(weft_call *call, const void *data, size_t len)
+{
+    weft__server_call *it = weft__server_call_get(call);
+    char *copy;
+
+    if (it == NULL)
+        return WEFT_ENOENT;
+    if ((copy = weft_arena_strndup(&it->arena, data, len)) == NULL)
+        return WEFT_ENOMEM;
+    it->out_details = (weft__slice){(const uint8_t *)copy, len};
+    return WEFT_OK;
+}
+
+/* ---- Calls under a call ---- */
+
+weft_status weft__call_inherit(weft_call *parent, weft__inherited *out)
+{
+    const weft__server_call *it = weft__server_call_get(parent);
+
+    if (it == NULL)
+        return WEFT_ENOENT;
+    if (it->ended)
+        return it->told == WEFT_DEADLINE_EXCEEDED ? WEFT_DEADLINE_EXCEEDED
+                                                  : WEFT_CANCELLED;
+    *out = (weft__inherited){
+        .time_left_ms = time_left_ms(it),
+        .trace = it->trace,
+        .metadata = &it->metadata,
+        .forward = it->server->forward == NULL ? "" : it->server->forward};
+    return WEFT_OK;
+}
+
+weft_status weft__call_link_under(weft_call *parent, weft__under *under)
+{
+    weft__server_call *it = weft__server_call_get(parent);
+
+    if (it == NULL)
+        return WEFT_ENOENT;
+    if (it->ended)
+        return it->told == WEFT_DEADLINE_EXCEEDED ? WEFT_DEADLINE_EXCEEDED
+                                                  : WEFT_CANCELLED;
+    under->next = it->unders;
+    under->pprev = &it->unders;
+    if (under->next != NULL)
+        under->next->pprev = &under->next;
+    it->unders = under;
+    return WEFT_OK;
+}
+
+void weft__under_unlink(weft__under *under)
+{
+    if (under->pprev == NULL)
+        return;
+    *under->pprev = under->next;
+    if (under->next != NULL)
+        under->next->pprev = under->pprev;
+    under->next = NULL;
+    under->pprev = NULL;
+}

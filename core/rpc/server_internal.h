@@ -1,0 +1,375 @@
+/* server_internal.h - the server's side: services, connections, calls, phases.
+ *
+ *  server --< listener --< connection --< call
+ *
+ * The way of a call: server_conn.c hears of it and decides whether it is taken,
+ * server_call.c makes the record, decodes, runs the handler; call_api.c is what
+ * the handler answers with; server_call.c ends it.
+ *
+ *  S1. A call has two ends: `ended`, the peer has been told or is gone, and
+ *      `answered`, the handler has spoken.  Whichever comes first; the record,
+ *      its arena and the handle go with the second.  Between them it is
+ *      "unanswered", and still counts among those in flight.
+ *  S2. A record also outlives its handler's stack frame and its on_end
+ * callbacks. S3. A server only moves forward through its phases, from deferred
+ * functions and its own timer, never on the stack of a user's call
+ * (server_phase.c). S4. The server's memory goes from a deferred function, when
+ * it has been freed, has closed, and no handler holds a call; or with the loop.
+ */
+#ifndef WEFT_SERVER_INTERNAL_H
+#define WEFT_SERVER_INTERNAL_H
+
+#include "hash_internal.h"
+#include "rpc_internal.h"
+#include <weft/http_server.h>
+#include <weft/listener.h>
+#include <weft/log.h>
+#include <weft/plugin_internal.h>
+#include <weft/server.h>
+#include <weft/timer.h>
+
+/* ---- Lists: links in a ring whose head is a link too ---- */
+
+typedef struct weft__link {
+    struct weft__link *next, *prev; /* NULL: not linked */
+} weft__link;
+
+#define WEFT__OF(type, member, link)                                           \
+    ((type *)(void *)((char *)(link)-offsetof(type, member)))
+
+static inline void weft__ring_init(weft__link *head)
+{
+    head->next = head->prev = head;
+}
+
+static inline bool weft__ring_empty(const weft__link *head)
+{
+    return head->next == head;
+}
+
+static inline void weft__ring_push(weft__link *head, weft__link *link)
+{
+    link->next = head;
+    link->prev = head->prev;
+    head->prev->next = link;
+    head->prev = link;
+}
+
+static inline void weft__ring_remove(weft__link *link)
+{
+    if (link->next == NULL)
+        return;
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->next = link->prev = NULL;
+}
+
+/* ---- Services (service.c) ---- */
+
+typedef struct weft__method {
+    ProtobufCService *impl;
+    const ProtobufCMethodDescriptor *desc;
+    unsigned index;
+    const char *service; /* as registered */
+    char *path;          /* "/service/method"; owned */
+    size_t path_len;
+    UT_hash_handle hh; /* by path */
+} weft__method;
+
+typedef struct weft__service {
+    struct weft__service *next;
+    char *name;
+    unsigned n_methods;
+    weft__method methods[];
+} weft__service;
+
+typedef struct weft__services {
+    weft__service *first;
+    size_t n;
+    weft__method *by_path;
+} weft__services;
+
+/* EINVAL, EEXIST, ENOMEM; *why is static. */
+weft_status weft__services_add(weft__services *s, const char *name,
+                               ProtobufCService *impl, const char **why);
+void weft__services_fini(weft__services *s);
+
+typedef enum weft__lookup {
+    WEFT__FOUND,
+    WEFT__NO_METHOD,
+    WEFT__NO_SERVICE,
+    WEFT__BAD_PATH
+} weft__lookup;
+
+/* Splits path at its last slash and finds what stands there, hashing once.  v0:
+ * a gorpc server looks at the method only, so with one service that one is
+ * meant. */
+weft__lookup weft__services_find(const weft__services *s, weft__slice path,
+                                 bool v0, const weft__method **method,
+                                 weft__slice *service, weft__slice *name);
+
+/* The slot of the generated struct; NULL when the service left it so. */
+typedef void (*weft__handler)(void *self, const ProtobufCMessage *in,
+                              ProtobufCClosure closure, void *closure_data);
+weft__handler weft__method_handler(const weft__method *method);
+
+/* ---- Calls (server_call.c) ---- */
+
+typedef struct weft__server_call weft__server_call;
+typedef struct weft__server_conn weft__server_conn;
+
+typedef struct weft__end_cb {
+    struct weft__end_cb *next;
+    weft_call_end_cb cb;
+    void *user;
+} weft__end_cb;
+
+/* Records are of one size; what a small call needs lies inside. */
+#define WEFT__CALL_BYTES 1024
+#define WEFT__CALL_FIRST 576
+/* The first chunk of calls that are larger than that, pooled too. */
+#define WEFT__CALL_CHUNK 4096
+
+struct weft__server_call {
+    weft__link link;      /* server->calls, oldest first, to the end */
+    weft__link conn_link; /* conn->calls, until answered */
+    weft_server *server;
+    weft__server_conn *conn; /* NULL: gone */
+    weft__stream_id stream;
+    uint64_t handle;
+    const weft__method *method; /* NULL: the fallback's */
+    const char *service, *name, *path;
+    const char *peer; /* once conn is gone */
+    const char *content_type, *trace;
+    weft_metadata metadata;
+    weft_metadata out_metadata;
+    weft__slice out_details;
+    uint64_t begun_ns;
+    uint64_t deadline_ms; /* UINT64_MAX: none */
+    uint32_t timeout_ms;
+    size_t payload_bytes, charged_bytes;
+    weft_timer timer;
+    weft__end_cb *end_cbs;
+    weft__deferred end_deferred;
+    weft__under *unders;
+    void *chunk; /* WEFT__CALL_CHUNK bytes, or NULL */
+    weft_status told;
+    bool v0;
+    bool ended, answered;
+    uint8_t busy; /* its handler or an on_end callback is on the stack */
+    weft_arena arena;
+    _Alignas(max_align_t) uint8_t first[WEFT__CALL_FIRST];
+};
+_Static_assert(sizeof(weft__server_call) <= WEFT__CALL_BYTES,
+               "a call's record has outgrown its size");
+
+/* A call has come and is to be taken: makes the record and runs the handler. */
+void weft__server_call_begin(weft__server_conn *sc,
+                             const weft__wire_event *event,
+                             const weft__method *method, weft__slice service,
+                             weft__slice name, uint32_t timeout_ms);
+
+/* Answers a call that gets no record. */
+void weft__server_refuse(weft__server_conn *sc, const weft__wire_event *event,
+                         weft_status status, const char *fmt, ...)
+    WEFT_PRINTF(4, 5);
+/* The same for what a gorpc server tells by one code and text; v1 peers are
+ * told status and text. */
+void weft__server_refuse_v0(weft__server_conn *sc,
+                            const weft__wire_event *event, weft_status status,
+                            const char *fmt, ...) WEFT_PRINTF(4, 5);
+/* Counts and reports a call that was refused, by the wire itself maybe. */
+void weft__server_count_refusal(weft__server_conn *sc,
+                                const weft__wire_event *event,
+                                weft_status status);
+void weft__server_refuse_bad_path(weft__server_conn *sc,
+                                  const weft__wire_event *event);
+
+/* NULL: stale (not counted). */
+weft__server_call *weft__server_call_get(weft_call *call);
+/* NULL: stale, counted as a second answer. */
+weft__server_call *weft__server_call_to_answer(weft_call *call);
+
+/* The handler's answer.  r's release has run, or will. */
+void weft__server_call_answer(weft__server_call *call,
+                              const weft__wire_response *r);
+/* The framework's: the peer is told unless it is gone (text NULL). */
+void weft__server_call_end(weft__server_call *call, weft_status status,
+                           const char *text);
+/* Its connection has gone. */
+void weft__server_call_detach(weft__server_call *call);
+/* Queues the on_end callbacks of a call that has ended. */
+void weft__server_call_tell_end(weft__server_call *call);
+void weft__server_calls_free_all(weft_server *server);
+
+/* Bytes from a peer for texts and logs: printable, NUL-terminated, cut. */
+const char *weft__printable(weft__slice s, char *buf, size_t size);
+
+/* ---- Connections (server_conn.c) ---- */
+
+struct weft__server_conn {
+    weft__link link;        /* server->conns */
+    weft__link paused_link; /* server->paused, first to pause first to resume */
+    weft__link calls;
+    weft_server *server;
+    struct weft__server_listener *listener;
+    weft__conn *conn;
+    uint32_t in_flight;
+    bool goaway, v0;
+};
+
+extern const weft__listener_handler weft__server_listener_handler;
+
+/* Requests take and give back room under max_in_flight_bytes; above it the
+ * connections that send on are paused. */
+void weft__budget_charge(weft__server_conn *sc, size_t bytes);
+void weft__budget_release(weft_server *server, size_t bytes);
+void weft__server_conn_goaway(weft__server_conn *sc);
+
+/* ---- Server ---- */
+
+typedef struct weft__server_listener {
+    struct weft__server_listener *next;
+    weft_server *server;
+    weft__listener *listener;
+    char uri[];
+} weft__server_listener;
+
+/* One phase of one plugin. */
+typedef struct weft__plugin_phase {
+    weft_plugin_done done; /* first */
+    weft_server *server;
+    bool called, ended;
+    weft_status status;
+    char message[200];
+} weft__plugin_phase;
+
+typedef struct weft__server_plugin {
+    struct weft__server_plugin *next, *prev;
+    weft_plugin *plugin;
+    weft__plugin_phase init, draining, close;
+} weft__server_plugin;
+
+typedef enum weft__phase {
+    WEFT__PHASE_NEW,
+    WEFT__PHASE_INIT,
+    WEFT__PHASE_SERVING,
+    WEFT__PHASE_LEAVING,   /* plugins leave discovery */
+    WEFT__PHASE_LAME_DUCK, /* clients notice */
+    WEFT__PHASE_FINISHING, /* nobody new; what is in flight ends */
+    WEFT__PHASE_CLOSING,   /* connections close */
+    WEFT__PHASE_UNLOADING, /* plugins close */
+    WEFT__PHASE_CLOSED
+} weft__phase;
+
+typedef struct weft__server_waiter {
+    struct weft__server_waiter *next;
+    weft_server_cb cb;
+    void *user;
+} weft__server_waiter;
+
+struct weft_server {
+    weft_loop *loop;
+    weft_server_conf conf;
+    char *forward;             /* conf.forward_metadata */
+    weft__conn_conf conn_conf; /* listeners and connections borrow it */
+    weft_status status;        /* of the first setup failure, or of the start */
+    char error[256];
+
+    weft__services services;
+    weft_raw_handler fallback;
+    void *fallback_user;
+    weft__server_listener *listeners, **listeners_tail;
+    size_t n_listeners;
+    weft__http_server *http;
+    uint32_t n_http;
+    bool unhealthy;
+
+    weft__phase phase;
+    weft__deferred advance;
+    weft_timer timer; /* of the phase */
+    bool timed_out;
+    bool drain_wanted;
+    bool freed;     /* by its owner */
+    bool loop_ends; /* by the loop: the memory goes when it has closed */
+    bool hurry;     /* waits for nothing any more */
+    bool aborted;   /* connections, in a hurry */
+    bool advancing; /* the walk through the phases is on the stack */
+    bool cancelled_calls;
+    bool start_failed;
+    uint32_t drain_ms;
+    uint64_t finish_by_ms;  /* of FINISHING; UINT64_MAX: none */
+    uint64_t settle_by_ms;  /* FINISHING: late comers show themselves by then */
+    weft_status end_status; /* what calls that are cut off are told */
+    weft__server_waiter *start_waiter, *drain_waiters;
+    struct weft__server_run *run; /* of weft_server_run, on its stack */
+
+    weft__server_plugin *plugins, *plugins_last;
+    weft__server_plugin *at; /* whose init or close is under way, or next */
+    weft_plugin_host host;
+    const char **host_services; /* host's arrays */
+    weft_address *host_addresses;
+
+    weft__link conns, paused, calls;
+    uint32_t n_conns;
+    uint32_t n_calls;  /* not answered */
+    uint32_t n_active; /* not ended */
+    uint64_t in_flight_bytes;
+    weft__deferred resume;
+    weft__link call_pool, chunk_pool;
+    uint32_t n_call_pool, n_chunk_pool;
+    weft_server_stats stats;
+    weft_log_limit limit_log, unanswered_log;
+
+    weft__loop_child child;
+    weft__dumpable dumpable;
+    weft__deferred reap;
+};
+
+/* server.c */
+weft_status weft__server_fail(weft_server *s, weft_status status,
+                              const char *fmt, ...) WEFT_PRINTF(3, 4);
+size_t weft__server_connections(const weft_server *s);
+/* Queues the end of the memory if S4 allows it. */
+void weft__server_reap_if_done(weft_server *s);
+
+/* server_phase.c */
+void weft__phase_init(weft_server *s);
+const char *weft__phase_name(const weft_server *s);
+/* Something has changed that a phase may wait for. */
+void weft__server_advance_later(weft_server *s);
+/* As weft_server_drain(), but cannot fail. */
+void weft__server_want_drain(weft_server *s, uint32_t drain_ms);
+/* Skips to CLOSING, at the latest; calls in flight are told status. */
+void weft__server_end_now(weft_server *s, weft_status status);
+
+/* server_run.c */
+void weft__server_run_ended(weft_server *s);
+
+/* server_plugins.c */
+weft_status weft__plugins_make_host(weft_server *s);
+void weft__plugins_begin_init(weft_server *s);
+bool weft__plugins_initialised(weft_server *s);
+void weft__plugins_serving(weft_server *s);
+void weft__plugins_begin_leave(weft_server *s);
+bool weft__plugins_left(weft_server *s);
+void weft__plugins_begin_close(weft_server *s);
+bool weft__plugins_closed(weft_server *s);
+void weft__plugins_free(weft_server *s);
+
+/* server_drain.c */
+void weft__drain_begin_finish(weft_server *s);
+bool weft__drain_finished(weft_server *s);
+void weft__drain_begin_close(weft_server *s);
+bool weft__drain_closed(weft_server *s);
+void weft__drain_call_ended(weft_server *s); /* n_active has fallen */
+void weft__drain_shorten(weft_server *s);    /* drain_ms has */
+
+/* server_health.c */
+weft_status weft__server_health_open(weft_server *s);
+
+/* server_dump.c */
+void weft__server_dump(weft__dumpable *self, FILE *file);
+void weft__server_log_conf(const weft_server *s);
+
+#endif /* WEFT_SERVER_INTERNAL_H */
