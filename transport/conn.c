@@ -50,6 +50,7 @@ static void on_goodbye(void *arg)
     weft__conn *conn = arg;
 
     weft__outq_fini(&conn->out);
+    event_debug_unassign(conn->event);
     conn->handler->on_closed(conn, conn->status,
                              conn->why != NULL ? conn->why
                                                : weft_status_text(conn->status),

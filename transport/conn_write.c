@@ -83,6 +83,8 @@ void weft__conn_flush(weft__conn *conn)
         }
     }
     conn->stalling = conn->stalling && conn->out.bytes > 0;
+    if (conn->out.bytes > 0)
+        weft__conn_service_later(conn);
 }
 
 void weft__conn_queued(weft__conn *conn)

@@ -367,6 +367,7 @@ static void shut(weft__listener *l)
     if (l->reserve_fd >= 0)
         (void)close(l->reserve_fd);
     l->fd = l->reserve_fd = -1;
+    event_debug_unassign(l->event);
 }
 
 void weft__listener_stop(weft__listener *l)

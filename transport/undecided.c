@@ -60,6 +60,7 @@ static int detach(weft__undecided *u)
     int fd = u->fd;
 
     disarm(u);
+    event_debug_unassign(u->event);
     link_out(u);
     weft_free(u);
     return fd;

@@ -205,6 +205,35 @@ no_allocation_that_fails_costs_more_than_its_connection(void **state)
     }
 }
 
+static void a_moment_without_memory_only_delays(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 3; n++) {
+        void *fresh; /* a loop that has no buffer yet */
+        harness *h;
+        recorder r = {0};
+        uint8_t welcome[TOY_HEADER];
+        int fd;
+
+        assert_int_equal(harness_setup(&fresh), 0);
+        h = fresh;
+        fd = server_of(h, &r);
+        settle(h);
+        put_frame(fd, 'H', 0, 0);
+        weft_mem_fail_nth(n);
+        settle(h);
+        assert_int_equal(weft_mem_fail_nth(0), n > 2); /* buffer, chunk */
+        later(h, 20);
+        assert_int_equal(r.closed, 0);
+        assert_int_equal(r.ready, 1);
+        assert_int_equal(get_bytes(fd, welcome, sizeof welcome),
+                         sizeof welcome);
+        close(fd);
+        turn_until(h, &r.closed, 1);
+        harness_teardown(&fresh);
+    }
+}
+
 static void first_bytes_that_cannot_be_kept_leave_the_socket_alone(void **state)
 {
     harness *h = *state;
@@ -241,6 +270,7 @@ int main(void)
         C(a_big_frame_takes_memory_as_its_bytes_arrive),
         C(an_idle_connection_holds_no_buffers),
         T(no_allocation_that_fails_costs_more_than_its_connection),
+        cmocka_unit_test(a_moment_without_memory_only_delays),
         T(first_bytes_that_cannot_be_kept_leave_the_socket_alone),
     };
     return cmocka_run_group_tests_name("conn_memory", tests, NULL, NULL);

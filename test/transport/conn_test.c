@@ -127,6 +127,38 @@ a_big_frame_comes_in_a_block_that_its_receiver_may_keep(void **state)
     turn_until(h, &r.closed, 1);
 }
 
+static void what_follows_a_big_frame_in_the_same_read_is_not_lost(void **state)
+{
+    static const size_t sizes[] = {5000, 20000, 60000, 150000};
+    harness *h = *state;
+    uint8_t *bytes = malloc(2 * TOY_HEADER + 150000 + 9);
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t len = 2 * TOY_HEADER + sizes[i] + 9;
+        recorder whole = {0}, cut = {.take_blocks = true};
+        int fd = server_of(h, &whole), other = server_of(h, &cut);
+
+        toy_header(bytes, 'Q', 1, sizes[i]);
+        for (size_t j = 0; j < sizes[i]; j++)
+            bytes[TOY_HEADER + j] = (uint8_t)(j * 31 >> 2);
+        toy_header(bytes + TOY_HEADER + sizes[i], 'Q', 2, 9);
+        memcpy(bytes + 2 * TOY_HEADER + sizes[i], "behind it", 9);
+        put_bytes(fd, bytes, len);
+        turn_until(h, &whole.messages, 2);
+        put_bytes(other, bytes, 100);
+        settle(h);
+        put_bytes(other, bytes + 100, len - 100);
+        turn_until(h, &cut.messages, 2);
+        assert_int_equal(cut.sum, whole.sum);
+        assert_int_equal(cut.blocks, 1);
+        close(fd);
+        close(other);
+        turn_until(h, &whole.closed, 1);
+        turn_until(h, &cut.closed, 1);
+    }
+    free(bytes);
+}
+
 static void frames_beyond_the_budget_wait_for_the_next_round(void **state)
 {
     harness *h = *state;
@@ -617,6 +649,7 @@ int main(void)
         T(frames_may_be_split_at_every_byte),
         T(frames_may_come_byte_by_byte),
         T(a_big_frame_comes_in_a_block_that_its_receiver_may_keep),
+        T(what_follows_a_big_frame_in_the_same_read_is_not_lost),
         T(frames_beyond_the_budget_wait_for_the_next_round),
         T(pauses_are_counted_and_stop_in_the_middle_of_a_buffer),
         T(a_burst_of_requests_costs_one_read_and_one_write),
