@@ -231,8 +231,9 @@ weft_status weft__json_step(weft__json *j)
 
     if (setjmp(j->no_memory) != 0)
         return WEFT_ENOMEM;
-    to = slice_end(j);
-    if (to == 0 && j->len > 0)
+    if (j->len == 0)
+        return WEFT_ESYNTAX;
+    if ((to = slice_end(j)) == 0)
         return WEFT_ELIMIT;
     status = yajl_parse(j->yajl, j->body + j->pos, to - j->pos);
     if (status == yajl_status_ok) {

@@ -363,7 +363,7 @@ static void after_look(consul_registrar *r, weft__consul_instance *i,
 {
     if (answer->error != WEFT__HTTP_OK || answer->code == 403 ||
         answer->code == 500) {
-        if (!i->confirmed)
+        if (r->conf->kv && !i->confirmed)
             try_later(r, "look", answer);
         return;
     }
