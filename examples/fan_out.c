@@ -1,8 +1,7 @@
 /* fan_out.c - a handler that answers late: it asks two other services at once.
  *
- * Both calls are made under the one that is being served: they inherit what is
- * left of its deadline, and are cancelled with it.  Here all three servers and
- * the client live in one process, over inproc:// addresses. */
+ * Both calls are made under the one that is served: they inherit what is left
+ * of its deadline, and are cancelled with it.  All live in one process here. */
 #include <stdio.h>
 #include <string.h>
 #include <weft/weft.h>
@@ -25,8 +24,8 @@ typedef struct late { /* lives in the call's arena */
 
 static void on_late(weft_timer *timer, void *user)
 {
-    Helloworld__HelloReply out = HELLOWORLD__HELLO_REPLY__INIT;
     late *l = user;
+    Helloworld__HelloReply out = HELLOWORLD__HELLO_REPLY__INIT;
 
     (void)timer;
     out.msg = l->in->msg;
@@ -38,11 +37,11 @@ static void on_end(weft_call *call, weft_status status, void *user)
 {
     late *l = user;
 
-    if (status != WEFT_OK) {
-        printf("leaf: %s\n", weft_status_name(status));
-        weft_timer_stop(&l->timer);
-        weft_call_fail(call, status, "given up");
-    }
+    if (status == WEFT_OK)
+        return;
+    printf("leaf: %s\n", weft_status_name(status));
+    weft_timer_stop(&l->timer);
+    weft_call_fail(call, status, "given up");
 }
 
 static void leaf_say_hello(Helloworld__Greeter_Service *self,
@@ -74,20 +73,16 @@ typedef struct gather {
 
 static void on_leaf(const Helloworld__HelloReply *part, void *user)
 {
+    Helloworld__HelloReply out = HELLOWORLD__HELLO_REPLY__INIT;
     gather *g = user;
-    size_t used = strlen(g->text);
 
     if (part != NULL)
-        snprintf(g->text + used, sizeof(g->text) - used, "[%s]", part->msg);
-    if (--g->left > 0)
-        return;
-    if (part == NULL) { /* the last one failed: hand its outcome on */
-        weft_call_finish(g->call, weft_current_result());
-        return;
-    }
-    Helloworld__HelloReply out = HELLOWORLD__HELLO_REPLY__INIT;
+        strncat(g->text, part->msg, sizeof(g->text) - strlen(g->text) - 1);
     out.msg = g->text;
-    g->reply(&out, g->call);
+    if (--g->left == 0 && part != NULL)
+        g->reply(&out, g->call);
+    else if (g->left == 0) /* the last one failed: hand its outcome on */
+        weft_call_finish(g->call, weft_current_result());
 }
 
 static void front_say_hello(Helloworld__Greeter_Service *self,
@@ -110,22 +105,24 @@ static void front_say_hello(Helloworld__Greeter_Service *self,
 
 /* ---- main: three servers, one client ---- */
 
-static void on_reply(const Helloworld__HelloReply *reply, void *user)
+static void on_reply(const Helloworld__HelloReply *reply, void *left)
 {
-    const weft_result *r = weft_current_result();
-    int *left = user;
-
-    printf("%s\n", reply != NULL ? reply->msg : r->message);
-    --*left;
+    puts(reply != NULL ? reply->msg : weft_current_result()->message);
+    --*(int *)left;
 }
 
-static weft_status serve(weft_loop *loop, weft_server **out, const char *uri,
-                         Helloworld__Greeter_Service *service)
+static weft_stub serve(weft_loop *loop, const char *uri,
+                       Helloworld__Greeter_Service *service)
 {
-    weft_server_new(out, loop, NULL);
-    weft_server_add_service(*out, &service->base);
-    weft_server_listen(*out, uri);
-    return weft_server_start(*out, NULL, NULL);
+    weft_server *server;
+    weft_channel *channel;
+
+    weft_server_new(&server, loop, NULL);
+    weft_server_add_service(server, &service->base);
+    weft_server_listen(server, uri);
+    weft_server_start(server, NULL, NULL);
+    weft_channel_new(&channel, loop, uri, NULL);
+    return weft_stub_for(channel, &helloworld__greeter__descriptor);
 }
 
 int main(void)
@@ -134,34 +131,21 @@ int main(void)
                 slow = {HELLOWORLD__GREETER__INIT(leaf_), 50};
     static Helloworld__Greeter_Service front =
         HELLOWORLD__GREETER__INIT(front_);
-    static const char *const uris[] = {"inproc:///fast", "inproc:///slow",
-                                       "inproc:///front"};
     Helloworld__HelloRequest request = HELLOWORLD__HELLO_REQUEST__INIT;
-    weft_server *servers[3];
-    weft_channel *to[3];
+    weft_stub stub;
     weft_loop *loop;
     int left = 2;
 
-    if (weft_loop_new(&loop, NULL) != WEFT_OK)
-        return 1;
-    serve(loop, &servers[0], uris[0], &fast.base);
-    serve(loop, &servers[1], uris[1], &slow.base);
-    serve(loop, &servers[2], uris[2], &front);
-    for (int i = 0; i < 3; i++)
-        weft_channel_new(&to[i], loop, uris[i], NULL);
-    for (int i = 0; i < 2; i++)
-        leaves[i] = weft_stub_for(to[i], &helloworld__greeter__descriptor);
-    weft_stub stub = weft_stub_for(to[2], &helloworld__greeter__descriptor);
+    weft_loop_new(&loop, NULL);
+    leaves[0] = serve(loop, "inproc:///fast", &fast.base);
+    leaves[1] = serve(loop, "inproc:///slow", &slow.base);
+    stub = serve(loop, "inproc:///front", &front);
     request.msg = "part";
-    helloworld__greeter__say_hello(&stub.base, &request, on_reply, &left);
-    weft_loop_run_until(loop, &(bool){false}, 300);
-    stub.options.timeout_ms = 20; /* less than the slow leaf takes */
-    helloworld__greeter__say_hello(&stub.base, &request, on_reply, &left);
-    weft_loop_run_until(loop, &(bool){false}, 300);
-    for (int i = 2; i >= 0; i--) {
-        weft_channel_close(to[i]);
-        weft_server_free(servers[i]);
+    for (int i = 0; i < 2; i++) { /* 20 ms are less than the slow leaf takes */
+        stub.options.timeout_ms = i == 0 ? 5000 : 20;
+        helloworld__greeter__say_hello(&stub.base, &request, on_reply, &left);
+        weft_loop_run_until(loop, &(bool){false}, 300);
     }
-    weft_loop_free(loop);
+    weft_loop_free(loop); /* ends servers and channels too */
     return left == 0 ? 0 : 1;
 }

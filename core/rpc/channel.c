@@ -15,10 +15,17 @@ const weft_conf_spec weft_channel_conf_spec = {
     .fields = fields,
     .n_fields = sizeof(fields) / sizeof(fields[0])};
 
+/* The loop goes: there is no time for a graceful close. */
 static void on_loop_close(weft__loop_child *child)
 {
-    weft_channel_close(
-        (weft_channel *)((char *)child - offsetof(weft_channel, child)));
+    weft_channel *ch =
+        (weft_channel *)((char *)child - offsetof(weft_channel, child));
+    weft__subchannel *sub, *next;
+
+    weft_channel_close(ch);
+    HASH_ITER(hh, ch->by_text, sub, next)
+    for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next)
+        weft__conn_abort(cc->conn, WEFT_CANCELLED, "the loop is closing");
 }
 
 static const char *const states[] = {"idle", "queued", "connecting", "ready",

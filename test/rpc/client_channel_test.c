@@ -145,7 +145,7 @@ static void wait_for_ready_waits_until_somebody_is_there(void **state)
     fixture *f = *state;
     weft_stub patient;
     static outcome o;
-    peer late;
+    static peer late;
 
     reopen(f, "inproc:///late", NULL);
     patient = f->stub;
@@ -202,7 +202,7 @@ static void a_refused_call_moves_on(void **state)
 {
     fixture *f = *state;
     static outcome o;
-    peer other;
+    static peer other;
 
     peer_open(&other, f->t.loop, "inproc:///other");
     reopen(f, "script:///x", &(weft_channel_conf){.balancer = "round_robin"});
@@ -268,7 +268,7 @@ static void an_endpoint_that_leaves_the_list_finishes_its_calls(void **state)
 {
     fixture *f = *state;
     static outcome o, next;
-    peer other;
+    static peer other;
 
     peer_open(&other, f->t.loop, "inproc:///other");
     reopen(f, "script:///x", NULL);
@@ -495,6 +495,64 @@ static void a_channel_tells_of_its_endpoints(void **state)
     assert_int_equal(info.count, 1);
 }
 
+/* Whatever state its endpoints are in, a closed channel lets its loop go. */
+static void a_loop_can_be_freed_right_after_its_channel(void **state)
+{
+    static const char *const targets[] = {
+        "127.0.0.1:1", "static:///127.0.0.1:1,127.0.0.1:2", "inproc:///nobody"};
+    static outcome o[8];
+
+    (void)state;
+    for (int rounds = 0; rounds < 12; rounds++) {
+        for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+            weft_channel *channel;
+            weft_loop *loop;
+
+            assert_int_equal(weft_loop_new(&loop, NULL), WEFT_OK);
+            assert_int_equal(
+                weft_channel_new(&channel, loop, targets[i],
+                                 &(weft_channel_conf){.wait_for_ready = true,
+                                                      .max_connecting = 1}),
+                WEFT_OK);
+            weft_stub stub =
+                weft_stub_for(channel, &helloworld__greeter__descriptor);
+            call_with(&stub, "x", &o[0]);
+            for (int r = 0; r < rounds; r++)
+                weft_loop_poll(loop);
+            weft_channel_close(channel);
+            weft_loop_free(loop);
+            assert_int_equal(o[0].calls, 1);
+        }
+    }
+}
+
+/* Its connections linger then, for the server has not closed its side. */
+static void a_loop_can_be_freed_while_connections_linger(void **state)
+{
+    static peer tcp;
+    static outcome o;
+    fixture *f = *state;
+    weft_channel *channel;
+    weft_loop *loop;
+
+    peer_open(&tcp, f->t.loop, "tcp://127.0.0.1:0");
+    assert_int_equal(weft_loop_new(&loop, NULL), WEFT_OK);
+    assert_int_equal(weft_channel_new(&channel, loop, tcp.uri, NULL), WEFT_OK);
+    weft_stub stub = weft_stub_for(channel, &helloworld__greeter__descriptor);
+    call_with(&stub, "x", &o);
+    for (int i = 0; i < 1000 && tcp.n_calls == 0; i++) {
+        weft_loop_poll(loop);
+        weft_loop_poll(f->t.loop);
+    }
+    assert_int_equal(tcp.n_calls, 1);
+    weft_channel_close(channel);
+    for (int i = 0; i < 50; i++)
+        weft_loop_poll(loop);
+    assert_int_equal(o.calls, 1);
+    weft_loop_free(loop);
+    peer_close(&tcp);
+}
+
 #define T(name)                                                                \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -525,6 +583,8 @@ int main(void)
         T(a_lazy_channel_connects_at_its_first_call),
         T(an_eager_channel_connects_at_once),
         T(a_channel_tells_of_its_endpoints),
+        cmocka_unit_test(a_loop_can_be_freed_right_after_its_channel),
+        T(a_loop_can_be_freed_while_connections_linger),
     };
 
     weft_resolver_register(&script);
