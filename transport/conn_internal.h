@@ -28,20 +28,23 @@ typedef enum weft__conn_state {
     WEFT__CONN_CLOSED     /* no descriptor any more, on_closed is to come */
 } weft__conn_state;
 
-/* Bytes that were read and not consumed.  need tells what they are:
- *   raw:  whole frames, put aside when a budget was used up; off of them are
- *         consumed.  Nothing is read before they are.
- *   else: the beginning of one frame of `need` bytes (0: not known yet).  Over
- *         WEFT__SMALL_FRAME it is read into right here, else it is put before
- *         the next bytes in the loop's buffer. */
+/* Bytes that were read and not consumed, of one of three kinds:
+ *   raw:   whole frames, put aside when a budget was used up; off of them are
+ *          consumed.  Nothing is read before they are.
+ *   block: the beginning of a big frame of `need` bytes, which is read into
+ *          right here.
+ *   else:  the beginning of a frame, of `need` bytes if that is known: it is
+ * put before the next bytes in the loop's buffer. */
 typedef struct weft__inbuf {
     size_t len, cap, off, need;
-    bool raw;
+    bool raw, block;
     uint8_t data[];
 } weft__inbuf;
 
+/* A block is for frames over SMALL of which more than TINY has come: who only
+ * announces gets nothing. */
 #define WEFT__SMALL_FRAME 4096
-#define WEFT__FIRST_BLOCK 16384
+#define WEFT__TINY_PART 1024
 #define WEFT__FLUSH_AT 131072
 
 struct weft__conn {

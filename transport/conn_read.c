@@ -83,12 +83,15 @@ static void no_memory(weft__conn *conn)
                     weft_status_text(WEFT_ENOMEM));
 }
 
+static bool is_block(size_t len, size_t need)
+{
+    return need > WEFT__SMALL_FRAME && len > WEFT__TINY_PART;
+}
+
 /* The size of what is to hold the first len bytes of a frame of need. */
 static size_t first_cap(size_t len, size_t need)
 {
-    if (need <= WEFT__SMALL_FRAME)
-        return len;
-    return least(need, most(WEFT__FIRST_BLOCK, 4 * len));
+    return is_block(len, need) ? least(need, 4 * len) : len;
 }
 
 /* fresh: no byte of this frame has been kept before. */
@@ -97,6 +100,7 @@ static void partial_kept(weft__conn *conn, size_t need, bool fresh)
     conn->in->raw = false;
     conn->in->off = 0;
     conn->in->need = need;
+    conn->in->block = is_block(conn->in->len, need);
     if (fresh) {
         conn->in_stall_ms = weft__conn_now(conn);
         conn->in_stall_bytes = (uint32_t)conn->bytes_in;
@@ -352,7 +356,7 @@ void weft__conn_readable(weft__conn *conn)
     struct iovec iov[2];
     size_t prefix = 0, n = 0;
     int count = 1;
-    bool block = in != NULL && in->need > WEFT__SMALL_FRAME;
+    bool block = in != NULL && in->block;
     weft_status status;
 
     if (!weft__conn_reading(conn) || (in != NULL && in->raw))

@@ -86,9 +86,8 @@ void weft__socket_nodelay(int fd, int family)
 const char *weft__errno_text(int err)
 {
     static _Thread_local char buf[128];
-    char text[128];
 
-    snprintf(buf, sizeof buf, "%s", strerror_r(err, text, sizeof text));
+    snprintf(buf, sizeof buf, "%s", strerror(err));
     buf[0] = (char)tolower((unsigned char)buf[0]);
     return buf;
 }

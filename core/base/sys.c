@@ -21,10 +21,6 @@
 #define ON_LINUX 0
 #endif
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* then SO_NOSIGPIPE, see prepare() */
-#endif
-
 enum {
     MAX_IOV = 1024 /* what POSIX systems accept at least in practice */
 };

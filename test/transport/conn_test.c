@@ -145,9 +145,9 @@ static void what_follows_a_big_frame_in_the_same_read_is_not_lost(void **state)
         memcpy(bytes + 2 * TOY_HEADER + sizes[i], "behind it", 9);
         put_bytes(fd, bytes, len);
         turn_until(h, &whole.messages, 2);
-        put_bytes(other, bytes, 100);
+        put_bytes(other, bytes, 2000);
         settle(h);
-        put_bytes(other, bytes + 100, len - 100);
+        put_bytes(other, bytes + 2000, len - 2000);
         turn_until(h, &cut.messages, 2);
         assert_int_equal(cut.sum, whole.sum);
         assert_int_equal(cut.blocks, 1);

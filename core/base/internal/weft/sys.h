@@ -7,6 +7,10 @@
 #include <sys/uio.h>
 #include <weft/status.h>
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* there, sockets are made with SO_NOSIGPIPE */
+#endif
+
 /* A descriptor to wait on and one to write to; the same one with eventfd. */
 typedef struct weft__wakeup {
     int read_fd, write_fd;
