@@ -32,6 +32,23 @@ static raw_reply *find(raw_client *c, weft__stream_id stream)
     return NULL;
 }
 
+/* The wire has forgotten them: nobody will process them. */
+static void give_up_above(raw_client *c, const weft__wire_event *event)
+{
+    unsigned i;
+
+    for (i = 0; i < c->n_replies; i++) {
+        raw_reply *r = &c->replies[i];
+
+        if (r->done || r->stream <= event->stream)
+            continue;
+        r->done = r->reset = r->unprocessed = true;
+        r->status = event->status;
+        copy(r->message, sizeof(r->message), event->message);
+        c->n_done++;
+    }
+}
+
 static void on_event(weft__conn *conn, const weft__wire_event *event,
                      void *user)
 {
@@ -42,6 +59,7 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
     if ((event->parts & WEFT__GOAWAY) != 0) {
         c->goaway = true;
         c->goaway_stream = event->stream;
+        give_up_above(c, event);
         return;
     }
     if ((event->parts & (WEFT__END | WEFT__RESET)) == 0)
