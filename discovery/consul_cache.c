@@ -249,6 +249,24 @@ static weft_status take_endpoint(weft_endpoints_builder *builder, char *line)
     return status;
 }
 
+/* Bounded, so that the age can be reckoned without overflow. */
+static bool parse_saved(const char *line, int64_t *out)
+{
+    static const int64_t LATEST = INT64_C(1) << 40;
+    long long value;
+    char *end;
+
+    if (strncmp(line, "saved ", 6) != 0)
+        return false;
+    errno = 0;
+    value = strtoll(line + 6, &end, 10);
+    if (end == line + 6 || *end != '\0' || errno != 0 || value < 0 ||
+        value > LATEST)
+        return false;
+    *out = value;
+    return true;
+}
+
 /* text is NUL-terminated and cut into pieces. */
 static weft_status parse(char *text, size_t len, const char *target,
                          int64_t now_s, uint32_t max_age_ms,
@@ -256,7 +274,7 @@ static weft_status parse(char *text, size_t len, const char *target,
 {
     const size_t tail = sizeof("end 0123456789abcdef\n") - 1;
     char expected[32], *save = NULL, *line;
-    long long saved;
+    int64_t saved;
     weft_status status = WEFT_OK;
 
     if (len < tail || strlen(text) != len)
@@ -273,7 +291,7 @@ static weft_status parse(char *text, size_t len, const char *target,
         strcmp(line + 7, target) != 0)
         return WEFT_ESYNTAX;
     line = strtok_r(NULL, "\n", &save);
-    if (line == NULL || sscanf(line, "saved %lld", &saved) != 1)
+    if (line == NULL || !parse_saved(line, &saved))
         return WEFT_ESYNTAX;
     if (max_age_ms != WEFT_OFF &&
         (now_s < saved - 3600 || now_s - saved > (int64_t)max_age_ms / 1000))

@@ -4,10 +4,10 @@
  * what it says.  The struct, its defaults, the table in docs/guide.md, the
  * start-up dump and weft_conf_set() come from that list.  Zero means the
  * default; WEFT_OFF in a number means none.  _conf structs are copied when the
- * object is made, strings included.  Constructors are macros that pass the size of
- * the struct, so that it can grow without breaking programs that were compiled
- * with an older one; conf is their variable rest, so that a compound literal may
- * have commas. */
+ * object is made, strings included.  Constructors are macros that pass the size
+ * of the struct, so that it can grow without breaking programs that were
+ * compiled with an older one; conf is their variable rest, so that a compound
+ * literal may have commas. */
 #ifndef WEFT_CONF_H
 #define WEFT_CONF_H
 
@@ -61,10 +61,10 @@ typedef struct weft_conf_spec {
      WEFT_CONF_TEXT_##type(dflt),                                              \
      help},
 
-/* Sets the option `name` from text: a number with an optional unit (ms, s, m, h;
- * k, m, g for bytes: 64k = 65536), "off", "true"/"false", or any string, which is
- * borrowed.  EINVAL: no such option or not a value for it; *why (may be NULL) is
- * then a static sentence. */
+/* Sets the option `name` from text: a number with an optional unit (ms, s, m,
+ * h; k, m, g for bytes: 64k = 65536), "off", "true"/"false", or any string,
+ * which is borrowed.  EINVAL: no such option or not a value for it; *why (may
+ * be NULL) is then a static sentence. */
 WEFT_API weft_status weft_conf_set_field(const weft_conf_spec *spec, void *conf,
                                          const char *name, const char *value,
                                          const char **why);
@@ -76,9 +76,9 @@ WEFT_API void weft_conf_dump(const weft_conf_spec *spec, const void *conf,
 /* Writes a Markdown table of the options. */
 WEFT_API void weft_conf_document(const weft_conf_spec *spec, FILE *file);
 
-/* Copies src (src_size bytes of an older or newer struct; NULL is all zero) over
- * dst, which has spec->size bytes, and puts the defaults where it says zero.
- * Strings stay borrowed. */
+/* Copies src (src_size bytes of an older or newer struct; NULL is all zero)
+ * over dst, which has spec->size bytes, and puts the defaults where it says
+ * zero. Strings stay borrowed. */
 WEFT_API void weft_conf_resolve(const weft_conf_spec *spec, void *dst,
                                 const void *src, size_t src_size);
 

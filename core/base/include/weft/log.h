@@ -19,8 +19,8 @@ typedef enum weft_log_level {
 } weft_log_level;
 
 /* event: what happened, in lower case.  fields: "key=value key=value", maybe
- * empty.  Both are borrowed for the call.  May run on any thread that uses Weft;
- * may not call back into Weft. */
+ * empty.  Both are borrowed for the call.  May run on any thread that uses
+ * Weft; may not call back into Weft. */
 typedef void (*weft_log_cb)(weft_log_level level, const char *event,
                             const char *fields, void *user);
 
@@ -37,8 +37,8 @@ WEFT_API void weft_log_write(weft_log_level level, const char *event,
                              const char *fields, ...) WEFT_PRINTF(3, 4);
 
 /* A site that may repeat: at most `burst` records in each `window_ms`, and the
- * first one after a silence says how many were dropped (suppressed=N).  A zeroed
- * limit is ready for use: 5 in 10 s. */
+ * first one after a silence says how many were dropped (suppressed=N).  A
+ * zeroed limit is ready for use: 5 in 10 s. */
 typedef struct weft_log_limit {
     uint32_t burst, window_ms;
     uint64_t window_start_ms;

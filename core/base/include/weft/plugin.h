@@ -3,8 +3,8 @@
  * A server runs its plugins' init in the order of weft_server_use(), one after
  * the other, each under its own deadline; only when all have finished well does
  * it serve.  A failure ends the start: plugins whose init had been called are
- * closed in reverse order.  At the drain `draining` runs, and `close` in reverse
- * order when the last call has finished. */
+ * closed in reverse order.  At the drain `draining` runs, and `close` in
+ * reverse order when the last call has finished. */
 #ifndef WEFT_PLUGIN_H
 #define WEFT_PLUGIN_H
 
@@ -31,7 +31,7 @@ typedef struct weft_plugin_done weft_plugin_done;
 WEFT_API void weft_plugin_finish(weft_plugin_done *done, weft_status status,
                                  const char *message);
 
-/* Base struct first: a plugin is any struct that starts with weft_plugin.  Every
+/* Base struct first: a plugin is any struct that starts with weft_plugin. Every
  * entry but name and free may be NULL, which finishes at once. */
 typedef struct weft_plugin_ops {
     const char *name;

@@ -61,8 +61,8 @@ WEFT_API const char *weft_status_text(int status);
 
 /* The RPC code (0 to 16) that tells a remote peer of a local failure: ENOMEM
  * and ELIMIT become RESOURCE_EXHAUSTED, connection trouble UNAVAILABLE, EINVAL
- * and ESYNTAX INVALID_ARGUMENT, the rest INTERNAL.  RPC codes map to themselves,
- * any other number to UNKNOWN. */
+ * and ESYNTAX INVALID_ARGUMENT, the rest INTERNAL.  RPC codes map to
+ * themselves, any other number to UNKNOWN. */
 WEFT_API weft_status weft_status_to_rpc(int status);
 
 /* gorpc's codes (docs/protocol.md, "Codes"), kept beside ours. */

@@ -1,8 +1,8 @@
 /* weft/registry.h - ops tables by name: how users extend Weft.
  *
  * Balancers, resolvers, registrars, message codecs and compressors each have
- * one.  Registration is rare and may come from any thread; look-ups read without
- * a lock, for entries are only ever added. */
+ * one.  Registration is rare and may come from any thread; look-ups read
+ * without a lock, for entries are only ever added. */
 #ifndef WEFT_REGISTRY_H
 #define WEFT_REGISTRY_H
 
