@@ -3,7 +3,8 @@
  *     greeter_client [consul:///helloworld.Greeter [calls]]
  *
  * The channel resolves through the local agent without ever blocking the loop,
- * and spreads the calls over what it finds. */
+ * and spreads the calls over what it finds; until something is there, they wait
+ * (wait_for_ready), up to their deadline. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <weft/weft.h>
@@ -41,7 +42,8 @@ int main(int argc, char **argv)
         return 1;
     weft_channel_new(&channel, loop,
                      argc > 1 ? argv[1] : "consul:///helloworld.Greeter",
-                     &(weft_channel_conf){.balancer = "round_robin"});
+                     &(weft_channel_conf){.balancer = "round_robin",
+                                          .wait_for_ready = true});
     weft_stub stub = weft_stub_for(channel, &helloworld__greeter__descriptor);
     request.msg = "you";
     for (int i = 0, n = t.left; i < n; i++)
