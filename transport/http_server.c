@@ -392,8 +392,6 @@ static void answer(http_conn *c)
     c->need = 0;
     c->scan = (weft__http_scan){0};
     c->head = (weft__http_head){0};
-    if (c->phase != GONE)
-        c->phase = IDLE; /* the next request has its own clock */
 }
 
 /* Clients may send an empty line before a request (RFC 9112 2.2). */
@@ -473,7 +471,7 @@ static void conn_turn(http_conn *c)
            evbuffer_get_length(c->out) <= MAX_OUT_BYTES &&
            request_is_whole(c)) {
         answered++;
-        weft_timer_stop(&c->timer);
+        weft_timer_stop(&c->timer); /* the next has its own time */
         answer(c);
         if (s->closed)
             return; /* by the handler: s goes, and c with it */

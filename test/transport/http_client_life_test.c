@@ -235,6 +235,45 @@ static void a_cancelled_request_calls_back_once_and_later(void **s)
     assert_null(f.server.conns);
 }
 
+static weft__http_request *pair[2];
+static weft__http_error ends[2];
+
+static void cancel_the_other(const weft__http_answer *a, void *user)
+{
+    size_t me = (size_t)(uintptr_t)user;
+
+    ends[me] = a->error;
+    pair[me] = NULL;
+    weft__http_request_cancel(pair[1 - me]);
+}
+
+static void an_answer_that_waits_for_its_callback_can_be_cancelled(void **s)
+{
+    static const raw_step script[] = {RAW_DO(RAW_WAIT), RAW_TEXT(ANSWER),
+                                      RAW_DO(RAW_WAIT), RAW_TEXT(ANSWER),
+                                      RAW_DO(RAW_END)};
+    static exchange first[2];
+
+    (void)s;
+    f.server.scripts[0] = script;
+    for (size_t i = 0; i < 2; i++)
+        start(&first[i], "/");
+    for (size_t i = 0; i < 2; i++)
+        finish(&first[i]);
+    /* Both connections stand: these two are answered in the same batch. */
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(weft__http_request_send(
+                             f.client, "GET", "/", NULL, 0, WAIT_MS,
+                             cancel_the_other, (void *)(uintptr_t)i, &pair[i]),
+                         WEFT_OK);
+    turns(30);
+    assert_int_equal(f.server.requests, 4);
+    assert_null(pair[0]);
+    assert_null(pair[1]);
+    assert_int_not_equal(ends[0], ends[1]);
+    assert_int_equal(ends[0] + ends[1], WEFT__HTTP_CANCELLED); /* OK is 0 */
+}
+
 static void the_client_may_be_closed_in_a_callback(void **s)
 {
     static const raw_step script[] = {RAW_DO(RAW_WAIT), RAW_TEXT(ANSWER),
@@ -282,6 +321,66 @@ static void a_closed_client_calls_nobody_back(void **s)
         for (int i = 0; i < 3; i++)
             assert_int_equal(others[i].calls, 0);
     }
+}
+
+/* ---------------------------------------------------------------- abuse */
+
+static void a_server_that_stops_reading_kills_nobody(void **s)
+{
+    static const raw_step scripts[][2] = {{RAW_DO(RAW_CLOSE)},
+                                          {RAW_DO(RAW_RESET)},
+                                          {RAW_TEXT("x"), RAW_DO(RAW_CLOSE)}};
+    static char body[4000000];
+
+    (void)s;
+    for (size_t i = 0; i < 30; i++) { /* SIGPIPE's action is the default */
+        f.server.scripts[0] = scripts[i % 3];
+        f.x = (exchange){0};
+        assert_int_equal(weft__http_request_send(f.client, "PUT", "/", body,
+                                                 sizeof(body), WAIT_MS,
+                                                 on_answer, &f.x, NULL),
+                         WEFT_OK);
+        finish(&f.x);
+        assert_int_not_equal(f.x.error, WEFT__HTTP_OK);
+    }
+}
+
+/* evhttp leaves the process when it is confused: it must not be. */
+static void mutated_answers_are_survived(void **s)
+{
+    static const char text[] =
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n"
+        "Transfer-Encoding: chunked\r\nX-Consul-Index: 7\r\n\r\n"
+        "5\r\nhello\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n" ANSWER;
+    static char mutated[sizeof(text)];
+    static raw_step script[] = {RAW_DO(RAW_WAIT),
+                                {RAW_SEND, mutated, sizeof(text) - 1},
+                                RAW_DO(RAW_WAIT),
+                                {RAW_SEND, mutated, sizeof(text) - 1},
+                                RAW_DO(RAW_CLOSE)};
+    unsigned seed = 1, answered = 0;
+
+    (void)s;
+    f.server.scripts[0] = script;
+    for (unsigned round = 0; round < 1500; round++) {
+        memcpy(mutated, text, sizeof(text));
+        for (unsigned i = round % 4; i > 0; i--) {
+            seed = seed * 1103515245 + 12345;
+            mutated[(seed >> 8) % (sizeof(text) - 1)] =
+                "\r\n :19-;\0\xff"[(seed >> 20) % 10];
+        }
+        f.server.split_at = round % 7 * 30;
+        start(&f.x, "/");
+        weft_loop_run_until(f.loop, &f.x.done, 10);
+        if (f.x.done) {
+            answered += f.x.error == WEFT__HTTP_OK;
+            continue;
+        }
+        weft__http_client_close(f.client); /* it waits for more */
+        open_client();
+        assert_int_equal(f.x.calls, 0);
+    }
+    assert_in_range(answered, 350, 1499);
 }
 
 /* ----------------------------------------------------------- allocation */
@@ -341,8 +440,11 @@ int main(void)
         T(bytes_behind_an_answer_never_become_the_next),
         T(connection_close_is_obeyed),
         T(a_cancelled_request_calls_back_once_and_later),
+        T(an_answer_that_waits_for_its_callback_can_be_cancelled),
         T(the_client_may_be_closed_in_a_callback),
         T(a_closed_client_calls_nobody_back),
+        T(a_server_that_stops_reading_kills_nobody),
+        T(mutated_answers_are_survived),
         T(every_allocation_may_fail_once),
     };
 

@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #define NAME "server.dc1.consul"
-#define SERVERS 3
+#define SERVERS 4
 
 static char dir[] = "/tmp/weft-tls-XXXXXX";
 static pid_t servers[SERVERS];
 static unsigned ports[SERVERS];
-enum { PLAIN, MUTUAL, OLD };
+enum { PLAIN, MUTUAL, OLD, PIPED };
+static int pipe_to_server = -1; /* what PIPED says */
 
 static int shell(const char *command)
 {
@@ -24,6 +25,16 @@ static int shell(const char *command)
 
     snprintf(line, sizeof(line), "cd %s && { %s; } >>log 2>&1", dir, command);
     return system(line);
+}
+
+static const char *in_dir(const char *name)
+{
+    static char paths[4][128];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+    return path;
 }
 
 static void write_file(const char *name, const char *text)
@@ -42,19 +53,28 @@ static void write_file(const char *name, const char *text)
 static int serve(int which, const char *extra)
 {
     char path[128], line[256], args[512];
+    int fds[2];
     FILE *log;
 
+    if (pipe(fds) != 0)
+        return -1;
     snprintf(path, sizeof(path), "%s/out%d", dir, which);
     snprintf(args, sizeof(args),
-             "exec openssl s_server -accept 127.0.0.1:0 -HTTP -cert server.pem "
-             "-key server.key %s </dev/null >out%d 2>&1",
+             "exec openssl s_server -accept 127.0.0.1:0 -cert server.pem "
+             "-key server.key %s >out%d 2>&1",
              extra, which);
     servers[which] = fork();
     if (servers[which] == 0) {
-        if (chdir(dir) == 0)
+        close(fds[1]);
+        if (chdir(dir) == 0 && dup2(fds[0], 0) == 0)
             execl("/bin/sh", "sh", "-c", args, NULL);
         _exit(127);
     }
+    close(fds[0]);
+    if (which == PIPED)
+        pipe_to_server = fds[1];
+    else
+        close(fds[1]);
     for (int tries = 0; tries < 500 && ports[which] == 0; tries++) {
         usleep(10000);
         if ((log = fopen(path, "r")) == NULL)
@@ -88,10 +108,17 @@ static int group_setup(void **state)
         shell("openssl ec -in client.key -aes128 -passout pass:x "
               "-out locked.key") != 0)
         return -1;
-    return serve(PLAIN, "") |
-           serve(MUTUAL, "-Verify 1 -CAfile ca.pem "
+    /* Else the system's defaults, not ours, would refuse old versions. */
+    write_file("openssl.cnf", "openssl_conf = a\n[a]\nssl_conf = b\n"
+                              "[b]\nsystem_default = c\n"
+                              "[c]\nMinProtocol = TLSv1\n"
+                              "CipherString = DEFAULT@SECLEVEL=0\n");
+    setenv("OPENSSL_CONF", in_dir("openssl.cnf"), 1);
+    return serve(PLAIN, "-HTTP") |
+           serve(MUTUAL, "-HTTP -Verify 1 -CAfile ca.pem "
                          "-verify_return_error") |
-           serve(OLD, "-tls1_1 -cipher ALL:@SECLEVEL=0");
+           serve(OLD, "-HTTP -tls1_1 -cipher ALL:@SECLEVEL=0") |
+           serve(PIPED, "");
 }
 
 static int group_teardown(void **state)
@@ -109,18 +136,8 @@ static int group_teardown(void **state)
     return system(command);
 }
 
-static const char *in_dir(const char *name)
-{
-    static char paths[4][128];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
-    return path;
-}
-
-static weft__http_error get(int server, const char *ca, const char *cert,
-                            const char *name, const char *path)
+static void connect_to(int server, const char *ca, const char *cert,
+                       const char *name)
 {
     weft__http_client_conf conf = {
         .host = "127.0.0.1",
@@ -137,6 +154,12 @@ static weft__http_error get(int server, const char *ca, const char *cert,
     f.client = NULL;
     assert_int_equal(weft__http_client_new(&f.client, f.loop, &conf, NULL),
                      WEFT_OK);
+}
+
+static weft__http_error get(int server, const char *ca, const char *cert,
+                            const char *name, const char *path)
+{
+    connect_to(server, ca, cert, name);
     fetch(path);
     return f.x.error;
 }
@@ -181,12 +204,24 @@ static void old_versions_are_refused(void **s)
 
 static void only_an_orderly_end_ends_a_body(void **s)
 {
+    static const char answer[] = "HTTP/1.0 200 OK\r\n\r\nhello\n";
+
     (void)s;
     assert_int_equal(get(PLAIN, "ca.pem", NULL, NAME, "/cut"), WEFT__HTTP_CUT);
-    /* s_server says close_notify, a plain close below TLS does not. */
+    /* s_server says close_notify after a file ... */
     assert_int_equal(get(PLAIN, "ca.pem", NULL, NAME, "/until-end"),
                      WEFT__HTTP_OK);
     expect_hello();
+    /* ... but not when it is killed. */
+    connect_to(PIPED, "ca.pem", NULL, NAME);
+    start(&f.x, "/");
+    assert_int_equal(write(pipe_to_server, answer, strlen(answer)),
+                     strlen(answer));
+    assert_int_equal(weft_loop_run_until(f.loop, &f.x.done, 300),
+                     WEFT_ETIMEDOUT);
+    kill(servers[PIPED], SIGKILL);
+    finish(&f.x);
+    assert_int_equal(f.x.error, WEFT__HTTP_CUT);
 }
 
 static void plain_http_on_a_tls_port_is_no_connection(void **s)
