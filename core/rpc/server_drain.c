@@ -89,21 +89,17 @@ static void end_calls(weft_server *s)
     }
 }
 
-static void close_conns(weft_server *s)
+static void close_conns(weft_server *s,
+                        void (*close)(weft__conn *, weft_status, const char *))
 {
-    static const char why[] = "the server has closed";
     weft__link *it, *next;
 
     for (it = s->conns.next; it != &s->conns; it = next) {
         weft__server_conn *sc = WEFT__OF(weft__server_conn, link, it);
 
         next = it->next; /* on_closed runs later: C1 */
-        if (sc->conn == NULL)
-            continue;
-        if (s->hurry)
-            weft__conn_abort(sc->conn, WEFT_UNAVAILABLE, why);
-        else
-            weft__conn_close(sc->conn, WEFT_UNAVAILABLE, why);
+        if (sc->conn != NULL)
+            close(sc->conn, WEFT_UNAVAILABLE, "the server has closed");
     }
 }
 
@@ -114,7 +110,7 @@ void weft__drain_begin_close(weft_server *s)
     for (sl = s->listeners; sl != NULL; sl = sl->next)
         weft__listener_stop(sl->listener);
     end_calls(s);
-    close_conns(s);
+    close_conns(s, weft__conn_close);
     weft__http_server_close(s->http);
     s->http = NULL;
 }
@@ -132,9 +128,13 @@ static void close_listeners(weft_server *s)
 
 bool weft__drain_closed(weft_server *s)
 {
-    if (s->hurry && !s->aborted) {
-        s->aborted = true;
-        close_conns(s);
+    /* In a hurry too the last replies get the one write that the end of a batch
+     * gives them, before the next step cuts them off. */
+    if (s->hurry && s->n_conns > 0) {
+        if (s->hurried++ == 0)
+            weft__server_advance_later(s);
+        else
+            close_conns(s, weft__conn_abort);
     }
     if (s->n_conns > 0 || s->n_http > 0)
         return false;

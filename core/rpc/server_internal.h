@@ -290,11 +290,11 @@ struct weft_server {
     weft_timer timer; /* of the phase */
     bool timed_out;
     bool drain_wanted;
-    bool freed;     /* by its owner */
-    bool loop_ends; /* by the loop: the memory goes when it has closed */
-    bool hurry;     /* waits for nothing any more */
-    bool aborted;   /* connections, in a hurry */
-    bool advancing; /* the walk through the phases is on the stack */
+    bool freed;       /* by its owner */
+    bool loop_ends;   /* by the loop: the memory goes when it has closed */
+    bool hurry;       /* waits for nothing any more */
+    unsigned hurried; /* steps through CLOSING in a hurry */
+    bool advancing;   /* the walk through the phases is on the stack */
     bool cancelled_calls;
     bool start_failed;
     uint32_t drain_ms;

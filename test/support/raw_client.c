@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -168,9 +169,12 @@ void raw_reset(raw_client *c, int call)
 int plain_connect(const weft_address *address)
 {
     int fd = socket(address->u.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
 
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, &address->u.sa, address->len), 0);
+    /* What is sent arrives, without waiting for delayed acknowledgements. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
 }
