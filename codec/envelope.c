@@ -115,40 +115,72 @@ static weft__slice *response_slice(weft__envelope *env, uint32_t number)
     }
 }
 
+static void take_number(weft__envelope *env, uint64_t v, bool request)
+{
+    if (request)
+        env->timeout_ms = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+    else
+        env->code = (uint32_t)v;
+}
+
+/* One field, however it is written; *at moves behind it. */
+static weft_status take_field(weft__envelope *env, const uint8_t **at,
+                              const uint8_t *end, bool request)
+{
+    const uint32_t number = request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE;
+    weft__slice *slice;
+    field f;
+
+    if ((*at = next_field(*at, end, &f)) == NULL)
+        return bad(env, "the envelope is malformed");
+    slice =
+        request ? request_slice(env, f.number) : response_slice(env, f.number);
+    if (slice == NULL && f.number != WEFT__ENV_METADATA && f.number != number)
+        return WEFT_OK; /* unknown */
+    if (f.wire != (f.number == number ? WEFT__WIRE_VARINT : WEFT__WIRE_BYTES))
+        return bad(env, "an envelope field has a wrong type");
+    if (slice != NULL)
+        *slice = f.bytes;
+    else if (f.number == WEFT__ENV_METADATA)
+        return add_pair(env, f.bytes);
+    else
+        take_number(env, f.value, request);
+    return WEFT_OK;
+}
+
 /* As protobuf has it: the last of a repeated field counts, unknown ones do not
- * matter. */
+ * matter.  Short strings and small numbers, which is what there mostly is, take
+ * the short way. */
 static inline weft_status decode(weft__envelope *env, const uint8_t *p,
                                  size_t len, bool request)
 {
-    const uint32_t number = request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE;
+    const uint8_t number = WEFT__TAG(
+        request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE, WEFT__WIRE_VARINT);
     const uint8_t *end = p + len;
-    weft__slice *slice;
     weft_status status;
-    field f;
 
     while (p < end) {
-        if ((p = next_field(p, end, &f)) == NULL)
-            return bad(env, "the envelope is malformed");
-        slice = request ? request_slice(env, f.number)
-                        : response_slice(env, f.number);
-        if (slice == NULL && f.number != WEFT__ENV_METADATA &&
-            f.number != number)
+        if (*p == number && end - p >= 3 && p[2] < 0x80) {
+            bool two = p[1] >= 0x80;
+
+            take_number(env, (p[1] & 0x7fu) | (two ? (unsigned)p[2] << 7 : 0),
+                        request);
+            p += two ? 3 : 2;
             continue;
-        if (f.wire !=
-            (f.number == number ? WEFT__WIRE_VARINT : WEFT__WIRE_BYTES))
-            return bad(env, "an envelope field has a wrong type");
-        if (slice != NULL) {
-            *slice = f.bytes;
-            env->has_payload |= f.number == WEFT__ENV_PAYLOAD;
-        } else if (f.number == WEFT__ENV_METADATA) {
-            if ((status = add_pair(env, f.bytes)) != WEFT_OK)
-                return status;
-        } else if (request) {
-            env->timeout_ms =
-                f.value > UINT32_MAX ? UINT32_MAX : (uint32_t)f.value;
-        } else {
-            env->code = (uint32_t)f.value;
         }
+        if ((*p & 0x87) == WEFT__WIRE_BYTES && end - p >= 2 && p[1] < 0x80 &&
+            p[1] <= end - p - 2) {
+            weft__slice *slice = request ? request_slice(env, *p >> 3)
+                                         : response_slice(env, *p >> 3);
+
+            if (slice != NULL) {
+                *slice = (weft__slice){p + 2, p[1]};
+                p += 2 + p[1];
+                continue;
+            }
+        }
+        if ((status = take_field(env, &p, end, request)) != WEFT_OK)
+            return status;
     }
     return WEFT_OK;
 }
@@ -212,7 +244,8 @@ static size_t entry_size(const weft_metadatum *m, size_t key_len)
            (m->value_len != 0 ? bytes_size(m->value_len) : 0);
 }
 
-static weft_status add_metadata_size(const weft_metadata *md, size_t *size)
+static inline weft_status add_metadata_size(const weft_metadata *md,
+                                            size_t *size)
 {
     for (size_t i = 0; i < md->n; i++) {
         size_t key_len =

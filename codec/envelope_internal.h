@@ -28,10 +28,10 @@ typedef struct weft__envelope {
     /* out: */
     weft__slice path;    /* request */
     weft__slice message; /* response */
-    weft__slice content_type, trace, details, payload;
+    weft__slice content_type, trace, details;
+    weft__slice payload; /* data is NULL when there is none */
     uint32_t code;       /* response */
     uint32_t timeout_ms; /* request; 0: none */
-    bool has_payload;
     size_t n_pairs, pair_bytes;
     const char *why; /* of an error: a static phrase */
 } weft__envelope;

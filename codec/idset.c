@@ -6,12 +6,6 @@
 
 #define BIT (UINT64_C(1) << 63)
 
-static uint64_t *table(weft__idset *set, uint32_t *mask)
-{
-    *mask = set->slots != NULL ? set->mask : WEFT__IDSET_INLINE - 1;
-    return set->slots != NULL ? set->slots : set->few;
-}
-
 /* Ids mostly rise by one, which this spreads evenly.  A peer that makes them
  * collide slows down only itself, by at most the number of its own calls in
  * flight. */
@@ -21,7 +15,7 @@ static uint32_t home(uint64_t id, uint32_t mask)
 }
 
 /* The slot of id, or the empty one where it would go. */
-static uint32_t find(const uint64_t *slots, uint32_t mask, uint64_t id)
+static uint32_t place(const uint64_t *slots, uint32_t mask, uint64_t id)
 {
     uint32_t i = home(id, mask);
 
@@ -30,9 +24,52 @@ static uint32_t find(const uint64_t *slots, uint32_t mask, uint64_t id)
     return i;
 }
 
-static void remove_at(weft__idset *set, uint64_t *slots, uint32_t mask,
-                      uint32_t i)
+weft_status weft__idset_grow(weft__idset *set)
 {
+    uint32_t mask = set->mask * 2 + 1;
+    uint64_t *slots;
+
+    if (set->slots == NULL) {
+        set->slots = set->few;
+        set->mask = WEFT__IDSET_INLINE - 1;
+        set->room = WEFT__IDSET_INLINE / 4 * 3;
+        return WEFT_OK;
+    }
+    slots = weft_calloc((size_t)mask + 1, sizeof(*slots));
+    if (slots == NULL)
+        return WEFT_ENOMEM;
+    for (uint32_t i = 0; i <= set->mask; i++)
+        if (set->slots[i] != 0)
+            slots[place(slots, mask, set->slots[i] & ~BIT)] = set->slots[i];
+    if (set->slots != set->few)
+        weft_free(set->slots);
+    set->slots = slots;
+    set->mask = mask;
+    set->room = (mask + 1) / 4 * 3;
+    return WEFT_OK;
+}
+
+void weft__idset_add(weft__idset *set, uint64_t id, bool bit)
+{
+    set->slots[place(set->slots, set->mask, id)] = id | (bit ? BIT : 0);
+    set->n++;
+}
+
+uint64_t *weft__idset_find(const weft__idset *set, uint64_t id)
+{
+    uint32_t i;
+
+    if (set->n == 0 || id == 0)
+        return NULL;
+    i = place(set->slots, set->mask, id);
+    return set->slots[i] != 0 ? &set->slots[i] : NULL;
+}
+
+void weft__idset_remove_found(weft__idset *set, uint64_t *found)
+{
+    uint64_t *slots = set->slots;
+    uint32_t mask = set->mask, i = (uint32_t)(found - slots);
+
     set->n--;
     for (uint32_t j = (i + 1) & mask; slots[j] != 0; j = (j + 1) & mask) {
         uint32_t h = home(slots[j], mask);
@@ -46,66 +83,24 @@ static void remove_at(weft__idset *set, uint64_t *slots, uint32_t mask,
     slots[i] = 0;
 }
 
-weft_status weft__idset_reserve(weft__idset *set)
-{
-    uint32_t mask, bigger;
-    uint64_t *old = table(set, &mask), *slots;
-
-    if (set->n + 1 <= (mask + 1) / 4 * 3)
-        return WEFT_OK;
-    bigger = mask * 2 + 1;
-    slots = weft_calloc((size_t)bigger + 1, sizeof(*slots));
-    if (slots == NULL)
-        return WEFT_ENOMEM;
-    for (uint32_t i = 0; i <= mask; i++)
-        if (old[i] != 0)
-            slots[find(slots, bigger, old[i] & ~BIT)] = old[i];
-    weft_free(set->slots);
-    set->slots = slots;
-    set->mask = bigger;
-    return WEFT_OK;
-}
-
-void weft__idset_add(weft__idset *set, uint64_t id, bool bit)
-{
-    uint32_t mask;
-    uint64_t *slots = table(set, &mask);
-
-    slots[find(slots, mask, id)] = id | (bit ? BIT : 0);
-    set->n++;
-}
-
-bool weft__idset_has(const weft__idset *set, uint64_t id, bool *bit)
-{
-    uint32_t mask, i;
-    uint64_t *slots = table((weft__idset *)set, &mask);
-
-    if (id == 0 || slots[i = find(slots, mask, id)] == 0)
-        return false;
-    if (bit != NULL)
-        *bit = (slots[i] & BIT) != 0;
-    return true;
-}
-
 bool weft__idset_remove(weft__idset *set, uint64_t id)
 {
-    uint32_t mask, i;
-    uint64_t *slots = table(set, &mask);
+    uint64_t *found = weft__idset_find(set, id);
 
-    if (id == 0 || slots[i = find(slots, mask, id)] == 0)
+    if (found == NULL)
         return false;
-    remove_at(set, slots, mask, i);
+    weft__idset_remove_found(set, found);
     return true;
 }
 
 void weft__idset_remove_above(weft__idset *set, uint64_t last)
 {
-    uint32_t mask;
-    uint64_t *slots = table(set, &mask);
-
-    for (uint32_t i = 0; i <= mask;) {
-        if ((slots[i] & ~BIT) > last)
-            remove_at(set, slots, mask, i); /* another may have moved here */
+    if (set->n == 0)
+        return;
+    for (uint32_t i = 0; i <= set->mask;) {
+        if ((set->slots[i] & ~BIT) > last)
+            weft__idset_remove_found(set, &set->slots[i]); /* another may be
+                                                              here now */
         else
             i++;
     }
@@ -113,6 +108,7 @@ void weft__idset_remove_above(weft__idset *set, uint64_t last)
 
 void weft__idset_fini(weft__idset *set)
 {
-    weft_free(set->slots);
+    if (set->slots != set->few)
+        weft_free(set->slots);
     memset(set, 0, sizeof(*set));
 }

@@ -9,19 +9,31 @@
 
 #define WEFT__IDSET_INLINE 8
 
-/* Zeroed is empty.  Ids are 1 to 2^62 - 1, each with one bit beside it. */
+/* Zeroed is empty; it must not move.  Ids are 1 to 2^62 - 1, each with one bit
+ * beside it. */
 typedef struct weft__idset {
-    uint64_t *slots; /* NULL: few */
-    uint32_t mask;   /* capacity - 1, when slots is set */
-    uint32_t n;
+    uint64_t *slots;  /* NULL before the first reserve; few, or allocated */
+    uint32_t mask;    /* capacity - 1 */
+    uint32_t n, room; /* ids, and how many there may be */
     uint64_t few[WEFT__IDSET_INLINE];
 } weft__idset;
 
+weft_status weft__idset_grow(weft__idset *set);
+
 /* Room for one more, so that the next add cannot fail. */
-weft_status weft__idset_reserve(weft__idset *set);
+static inline weft_status weft__idset_reserve(weft__idset *set)
+{
+    return set->n < set->room ? WEFT_OK : weft__idset_grow(set);
+}
+
 void weft__idset_add(weft__idset *set, uint64_t id, bool bit);
-/* False: not in it.  bit may be NULL. */
-bool weft__idset_has(const weft__idset *set, uint64_t id, bool *bit);
+/* Where id is, until the next change; NULL: not in it. */
+uint64_t *weft__idset_find(const weft__idset *set, uint64_t id);
+static inline bool weft__idset_bit(const uint64_t *found)
+{
+    return *found >> 63 != 0;
+}
+void weft__idset_remove_found(weft__idset *set, uint64_t *found);
 bool weft__idset_remove(weft__idset *set, uint64_t id);
 /* Removes every id above last. */
 void weft__idset_remove_above(weft__idset *set, uint64_t last);

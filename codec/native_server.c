@@ -251,7 +251,8 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
         .message = response->message,
         .payload_len = ok ? payload->len : 0,
         .has_payload = ok};
-    bool by_ref = ok && weft__payload_by_ref(payload), one_way;
+    bool by_ref = ok && weft__payload_by_ref(payload);
+    uint64_t *found;
     weft__frame frame = {.version = 1, .id = stream};
     size_t head_size, copied;
     weft_status status;
@@ -261,10 +262,10 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
         return WEFT_ENOTSUP;
     if ((stream & WEFT__V0_ID) != 0)
         return weft__v0_answer(w, stream & (WEFT__V0_ID - 1), response);
-    if (!weft__idset_has(&w->calls, stream, &one_way))
+    if ((found = weft__idset_find(&w->calls, stream)) == NULL)
         return WEFT_ENOENT;
-    if (one_way) {
-        weft__idset_remove(&w->calls, stream);
+    if (weft__idset_bit(found)) { /* one-way: nobody waits for it */
+        weft__idset_remove_found(&w->calls, found);
         if (payload->release != NULL)
             payload->release(payload->arg);
         return WEFT_OK;
@@ -289,7 +290,7 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
         weft__outq_trim(w->out, copied);
         return WEFT_ENOMEM;
     }
-    weft__idset_remove(&w->calls, stream);
+    weft__idset_remove_found(&w->calls, found);
     return WEFT_OK;
 }
 
@@ -300,14 +301,16 @@ void weft__server_reset(weft__native *w, weft__stream_id stream,
                            .text = weft__slice_of(weft_status_text(why))};
     weft__wire_response answer = {.status = why, .message = reason.text};
     weft_status status;
+    uint64_t *found;
     bool one_way;
 
     if ((stream & WEFT__V0_ID) != 0) {
         status = weft__v0_answer(w, stream & (WEFT__V0_ID - 1), &answer);
     } else {
-        if (!weft__idset_has(&w->calls, stream, &one_way))
+        if ((found = weft__idset_find(&w->calls, stream)) == NULL)
             return;
-        weft__idset_remove(&w->calls, stream);
+        one_way = weft__idset_bit(found);
+        weft__idset_remove_found(&w->calls, found);
         status = one_way ? WEFT_OK
                          : weft__native_send_reason(w, WEFT__FRAME_RESET,
                                                     stream, &reason);
