@@ -34,6 +34,8 @@ typedef struct raw_client {
 
 /* A client on the server's own loop. */
 void raw_open(raw_client *c, weft_loop *loop, const weft_address *address);
+/* False: out of memory. */
+bool raw_try_open(raw_client *c, weft_loop *loop, const weft_address *address);
 void raw_abort(raw_client *c);
 /* After the loop has run once more, or has gone. */
 void raw_fini(raw_client *c);
