@@ -265,6 +265,10 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
             else
                 weft__conn_discard(conn);
         }
+        /* A thousand connections that answer in one batch would hold a chunk
+         * each until its end; this is one write per read as well. */
+        if (conn->out.bytes > 0 && weft__loop_chunks_scarce(loop))
+            weft__conn_flush(conn);
         weft__conn_advance_close(conn);
     }
     if ((what & conn->armed & ~wanted(conn)) != 0)

@@ -5,7 +5,8 @@
 #include <weft/mem.h>
 
 enum {
-    CHUNKS_KEPT = 64, /* 1 MiB of free chunks at most */
+    CHUNKS_KEPT = 64,    /* 1 MiB of free chunks at most */
+    CHUNKS_ENOUGH = 128, /* in use: 2 MiB */
     LOOPS = 256
 };
 
@@ -73,11 +74,19 @@ void *weft__loop_chunk_get(weft_loop *loop)
 {
     struct weft__chunk *chunk = loop->chunks;
 
-    if (chunk == NULL)
-        return weft_malloc(WEFT__CHUNK_BYTES);
-    loop->chunks = chunk->next;
-    loop->n_chunks--;
+    if (chunk != NULL) {
+        loop->chunks = chunk->next;
+        loop->n_chunks--;
+    } else if ((chunk = weft_malloc(WEFT__CHUNK_BYTES)) == NULL) {
+        return NULL;
+    }
+    loop->chunks_out++;
     return chunk;
+}
+
+bool weft__loop_chunks_scarce(const weft_loop *loop)
+{
+    return loop->chunks_out > CHUNKS_ENOUGH;
 }
 
 void weft__loop_chunk_put(weft_loop *loop, void *memory)
@@ -86,6 +95,7 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory)
 
     if (chunk == NULL)
         return;
+    loop->chunks_out--;
     if (loop->n_chunks >= CHUNKS_KEPT) {
         weft_free(chunk);
         return;

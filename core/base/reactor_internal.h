@@ -100,7 +100,7 @@ struct weft_loop {
     /* Memory (loop_store.c). */
     uint8_t *read_buffer;
     struct weft__chunk *chunks;
-    unsigned n_chunks;
+    unsigned n_chunks, chunks_out;
     uint64_t random;
 
     /* The end (loop_close.c). */

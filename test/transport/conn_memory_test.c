@@ -11,7 +11,7 @@
 enum { HUGE_FRAME = 8 << 20 };
 
 /* An allocator that knows how much is live and what the largest piece was. */
-static size_t live, largest;
+static size_t live, largest, peak;
 
 static void *counted_realloc(void *p, size_t size)
 {
@@ -23,6 +23,8 @@ static void *counted_realloc(void *p, size_t size)
         return NULL;
     *block = size;
     live += size - old;
+    if (live > peak)
+        peak = live;
     if (size > largest)
         largest = size;
     return block + 2;
@@ -118,6 +120,38 @@ static void an_idle_connection_holds_no_buffers(void **state)
     close(other);
     turn_until(h, &r.closed, 1);
     turn_until(h, &warm.closed, 1);
+}
+
+static void many_that_answer_in_one_batch_hold_few_chunks(void **state)
+{
+    enum { MANY = 400 };
+    harness *h = *state;
+    static recorder r[MANY];
+    int fds[MANY];
+    unsigned answered = 0;
+    size_t before;
+
+    memset(r, 0, sizeof r);
+    for (int i = 0; i < MANY; i++) {
+        r[i].echo = true;
+        fds[i] = server_of(h, &r[i]);
+    }
+    settle(h);
+    for (int i = 0; i < MANY; i++)
+        put_frame(fds[i], 'Q', 1, 100);
+    before = peak = live;
+    for (int i = 0; i < 20; i++)
+        turn(h);
+    assert_true(peak - before < 150 * WEFT__CHUNK_BYTES);
+    for (int i = 0; i < MANY; i++) {
+        uint8_t reply[TOY_HEADER + 100];
+
+        answered += get_bytes(fds[i], reply, sizeof reply) == sizeof reply;
+        close(fds[i]);
+    }
+    assert_int_equal(answered, MANY);
+    for (int i = 0; i < MANY; i++)
+        turn_until(h, &r[i].closed, 1);
 }
 
 /* ---- every allocation fails once ---- */
@@ -269,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         C(a_big_frame_takes_memory_as_its_bytes_arrive),
         C(an_idle_connection_holds_no_buffers),
+        C(many_that_answer_in_one_batch_hold_few_chunks),
         T(no_allocation_that_fails_costs_more_than_its_connection),
         cmocka_unit_test(a_moment_without_memory_only_delays),
         T(first_bytes_that_cannot_be_kept_leave_the_socket_alone),

@@ -52,6 +52,8 @@ void weft__loop_span_end(weft_loop *loop);
 #define WEFT__CHUNK_BYTES 16384
 void *weft__loop_chunk_get(weft_loop *loop); /* NULL: out of memory */
 void weft__loop_chunk_put(weft_loop *loop, void *memory);
+/* So many are in use that who holds one for output should write it now. */
+bool weft__loop_chunks_scarce(const weft_loop *loop);
 
 /* The one buffer that reads go into; its content is valid until the callback
  * returns.  NULL: out of memory. */
