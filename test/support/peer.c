@@ -95,7 +95,8 @@ static void on_conn(weft__listener *l, weft__conn *conn, void *conn_user,
     peer *p = user;
 
     (void)l, (void)conn_user;
-    assert_non_null(conn);
+    if (conn == NULL) /* out of memory, which a test may have ordered */
+        return;
     assert_true(p->n_conns < PEER_CONNS);
     p->conns[p->n_conns++] = conn;
     p->n_open++;
