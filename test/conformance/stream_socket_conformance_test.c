@@ -59,6 +59,54 @@ static void calls_are_answered(void **state)
     service_close(h, &s);
 }
 
+/* The same with the protocol that users get, to both kinds of client. */
+static void the_native_wire_runs_over_it(void **state)
+{
+    static const uint8_t version0[] = "\x11\0\0\0\0\0\0\0\0\0\x27\0\0\0\0"
+                                      "\x12\x1c/helloworld.Greeter/SayHello"
+                                      "\"\x07\n\x05hello";
+    static const uint8_t reply[] = "\x11\0\0\0\0\0\0\0\0\0";
+    harness *h = *state;
+    service s = {0};
+    recorder r = {0};
+    weft__wire_request request = {.path = "/a.B/C",
+                                  .path_len = 6,
+                                  .payload = {.len = 5, .data = "hello"}};
+    weft__stream_id stream;
+    weft__wire_info info;
+    uint8_t got[200];
+    int fd;
+
+    h->server.wire = h->client.wire = &weft__native_wire;
+    h->server.wire_conf.max_metadata = h->client.wire_conf.max_metadata = 16;
+    h->server.wire_conf.max_metadata_bytes = 4096;
+    h->client.wire_conf.max_metadata_bytes = 4096;
+    h->server.wire_conf.max_in_flight = 100;
+    open_service(h, &s);
+    connect_to(h, &r, s.uri);
+    assert_int_equal(r.ready, 1);
+    weft__conn_wire_info(r.conn, &info);
+    assert_int_equal(info.version, 1);
+    for (unsigned i = 1; i <= 50; i++)
+        assert_int_equal(weft__conn_request(r.conn, &request, &stream),
+                         WEFT_OK);
+    turn_until(h, &r.messages, 50);
+    assert_int_equal(r.bytes, 250);
+
+    fd = raw_connect(h, s.uri);
+    settle(h);
+    put_bytes(fd, version0, sizeof version0 - 1);
+    turn_until(h, &s.n, 2);
+    turn_until(h, &s.conns[1].messages, 1);
+    settle(h);
+    assert_true(get_bytes(fd, got, sizeof got) > 15 + 9);
+    assert_memory_equal(got, reply, sizeof reply - 1);
+    close(fd);
+    weft__conn_abort(r.conn, WEFT_OK, "done");
+    turn_until(h, &r.closed, 1);
+    service_close(h, &s);
+}
+
 static void big_messages_go_both_ways_whole(void **state)
 {
     harness *h = *state;
@@ -266,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(calls_are_answered),
+        T(the_native_wire_runs_over_it),
         T(big_messages_go_both_ways_whole),
         T(the_peers_close_is_told),
         T(where_nobody_listens_a_connect_is_refused),

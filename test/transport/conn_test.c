@@ -127,6 +127,87 @@ a_big_frame_comes_in_a_block_that_its_receiver_may_keep(void **state)
     turn_until(h, &r.closed, 1);
 }
 
+/* Any mix of sizes, cuts, budgets and pauses: the sums agree. */
+static uint32_t dice = 1;
+
+static uint32_t roll(uint32_t n)
+{
+    dice = dice * 1664525u + 1013904223u; /* Numerical Recipes' LCG */
+    return (uint32_t)((uint64_t)dice * n >> 32);
+}
+
+static void pause_sometimes(recorder *r, const weft__wire_event *event)
+{
+    (void)event;
+    if (roll(5) == 0)
+        weft__conn_pause(r->conn);
+}
+
+static size_t random_frames(uint8_t *bytes, size_t size, unsigned *n,
+                            uint32_t *sum)
+{
+    static const uint32_t most[] = {10, 300, 4200, 20000, 90000};
+    size_t at = 0, len;
+
+    *n = 0;
+    *sum = 0;
+    while ((len = roll(most[roll(5)])) + TOY_HEADER <= size - at) {
+        toy_header(bytes + at, 'Q', ++*n, len);
+        at += TOY_HEADER;
+        for (size_t i = 0; i < len; i++) {
+            bytes[at + i] = (uint8_t)roll(256);
+            *sum = *sum * 31 + bytes[at + i];
+        }
+        at += len;
+    }
+    return at;
+}
+
+static void whatever_the_sizes_and_cuts_nothing_is_lost(void **state)
+{
+    enum { ROUNDS = 150, SIZE = 300000 };
+    harness *h = *state;
+    uint8_t *bytes = malloc(SIZE);
+
+    for (dice = 1; dice <= ROUNDS;) {
+        uint32_t seed = dice, sum;
+        unsigned n, turns = 0;
+        recorder r = {.on_event = pause_sometimes};
+        size_t len = random_frames(bytes, SIZE, &n, &sum), sent = 0;
+        int fd;
+
+        r.take_blocks = roll(2) == 0;
+        h->server.frames_per_wakeup = 1 + roll(8);
+        fd = server_of(h, &r);
+        while (r.messages < n) {
+            size_t part = 1 + roll(roll(2) == 0 ? 100 : 40000);
+
+            if (part > len - sent)
+                part = len - sent;
+            if (part > 0) {
+                ssize_t put =
+                    send(fd, bytes + sent, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+                sent += put > 0 ? (size_t)put : 0;
+            }
+            turn(h);
+            while (r.conn->pauses > 0 && roll(2) == 0)
+                weft__conn_resume(r.conn);
+            assert_true(++turns < 100000);
+        }
+        if (r.sum != sum)
+            print_error("seed %u\n", seed);
+        assert_int_equal(r.sum, sum);
+        while (r.conn != NULL && r.conn->pauses > 0)
+            weft__conn_resume(r.conn);
+        close(fd);
+        turn_until(h, &r.closed, 1);
+        assert_string_equal(r.why, "peer closed");
+        dice = seed + 1;
+    }
+    free(bytes);
+}
+
 static void what_follows_a_big_frame_in_the_same_read_is_not_lost(void **state)
 {
     static const size_t sizes[] = {5000, 20000, 60000, 150000};
@@ -649,6 +730,7 @@ int main(void)
         T(frames_may_be_split_at_every_byte),
         T(frames_may_come_byte_by_byte),
         T(a_big_frame_comes_in_a_block_that_its_receiver_may_keep),
+        T(whatever_the_sizes_and_cuts_nothing_is_lost),
         T(what_follows_a_big_frame_in_the_same_read_is_not_lost),
         T(frames_beyond_the_budget_wait_for_the_next_round),
         T(pauses_are_counted_and_stop_in_the_middle_of_a_buffer),
