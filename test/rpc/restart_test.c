@@ -48,7 +48,7 @@ typedef struct load {
     weft_loop *loop;
     weft_stub stub;
     weft_server *servers[SERVERS];
-    char uris[SERVERS][160];
+    char uris[SERVERS][WEFT_ADDRESS_TEXT + 8];
     int in_flight, restarted;
     unsigned ok, failed;
     char first[256];
@@ -117,7 +117,7 @@ static void a_rolling_restart_fails_no_call(void **state)
 {
     static load l;
     weft_channel *channel;
-    char target[600];
+    char target[SERVERS * SERVERS * (WEFT_ADDRESS_TEXT + 8)];
 
     (void)state;
     weft_log_set_level(WEFT_LOG_OFF);
