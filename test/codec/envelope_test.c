@@ -67,6 +67,31 @@ static void every_field_may_come_in_any_order_and_the_last_counts(void **state)
     free(bytes);
 }
 
+/* What is written longer than need be is still the same. */
+static void padded_numbers_and_tags_say_the_same(void **state)
+{
+    weft__envelope env;
+    size_t len;
+    uint8_t *bytes = hex_bytes("92 00 82 00 \"ab\" a8 80 00 86 80 80 00"
+                               "a2 80 00 01 \"p\" 9a 00 84 00 0a 81 00 61",
+                               &len);
+
+    (void)state;
+    assert_int_equal(request(bytes, len, &env), WEFT_OK);
+    assert_memory_equal(env.path.data, "ab", 2);
+    assert_int_equal(env.timeout_ms, 6);
+    assert_memory_equal(env.payload.data, "p", 1);
+    assert_int_equal(env.n_pairs, 1);
+    assert_memory_equal(env.pairs[0].key.data, "a", 1);
+    free(bytes);
+    bytes = hex_bytes("28 86 80 80 00 28 88 27", &len);
+    assert_int_equal(request(bytes, 5, &env), WEFT_OK);
+    assert_int_equal(env.timeout_ms, 6);
+    assert_int_equal(request(bytes, len, &env), WEFT_OK);
+    assert_int_equal(env.timeout_ms, 5000);
+    free(bytes);
+}
+
 static void a_wrong_wire_type_is_an_error_in_a_known_field_only(void **state)
 {
     static const struct {
@@ -101,6 +126,7 @@ static void cut_off_and_overlong_input_is_an_error(void **state)
     static const char *const rows[] = {
         "12",
         "12 05 61",
+        "12 02 61",
         "12 ff ff ff ff ff ff ff ff ff 01", /* 2^64 - 1 bytes */
         "12 ff ff ff ff 0f",                /* 2^32 - 1 */
         "12 ff ff ff ff ff ff ff ff ff ff 01",
@@ -230,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_may_come_in_any_order_and_the_last_counts),
+        cmocka_unit_test(padded_numbers_and_tags_say_the_same),
         cmocka_unit_test(a_wrong_wire_type_is_an_error_in_a_known_field_only),
         cmocka_unit_test(cut_off_and_overlong_input_is_an_error),
         cmocka_unit_test(a_valid_envelope_is_never_read_past_any_cut),

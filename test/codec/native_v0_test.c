@@ -252,6 +252,49 @@ static void replies_go_out_in_the_order_of_the_requests(void **state)
     assert_int_equal(answer(peer, id[0], "late"), WEFT_ENOENT);
 }
 
+static int released;
+
+static void release(void *arg)
+{
+    (void)arg;
+    released++;
+}
+
+static void a_large_reply_by_reference_keeps_its_place_too(void **state)
+{
+    wire_peer *peer = *state;
+    static uint8_t bytes[5000];
+    weft__wire_response big = {
+        .payload = {.data = bytes, .len = sizeof(bytes), .release = release}};
+    weft__stream_id first;
+    size_t len;
+    uint8_t *out;
+
+    peer->on_event = NULL;
+    released = 0;
+    check(peer, REQUEST REQUEST, "");
+    first = peer_last(peer)->stream - 1;
+    assert_int_equal(answer(peer, first + 1, "b"), WEFT_OK);
+    assert_int_equal(peer->wire->ops->respond(peer->wire, first, &big),
+                     WEFT_OK);
+    assert_int_equal(released, 1);
+    out = peer_take(peer, &len);
+    assert_int_equal(len, 15 + 9 + 3 + 5000 + 15 + 9 + 3);
+    assert_int_equal(out[len - 1], 'b');
+    free(out);
+    /* alone, it is not copied; parked, it is */
+    check(peer, REQUEST REQUEST, "");
+    assert_int_equal(peer->wire->ops->respond(peer->wire, first + 2, &big),
+                     WEFT_OK);
+    assert_int_equal(released, 1);
+    free(peer_take(peer, &len));
+    assert_int_equal(released, 2);
+    check(peer, REQUEST, "");
+    assert_int_equal(peer->wire->ops->respond(peer->wire, first + 4, &big),
+                     WEFT_OK);
+    assert_int_equal(released, 3);
+}
+
 static void a_body_of_4_mib_is_served_and_one_byte_more_closes(void **state)
 {
     wire_peer *peer = *state;
@@ -376,6 +419,7 @@ int main(void)
         T(an_empty_reply_is_filled),
         T(failures_carry_gorpcs_codes),
         T(replies_go_out_in_the_order_of_the_requests),
+        T(a_large_reply_by_reference_keeps_its_place_too),
         T(a_body_of_4_mib_is_served_and_one_byte_more_closes),
         T(a_reply_over_4_mib_is_refused_and_the_call_stays_open),
         T(bad_magic_closes_without_a_word),

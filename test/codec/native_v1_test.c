@@ -322,6 +322,11 @@ static void window_follows_the_servers_limit(void **state)
     respond_ok(&p->server, id);
     peers_pump(&p->client, &p->server, 0);
     assert_int_equal(peer_info(&p->client).window, 1);
+    /* the server may think better of it, though one is in flight */
+    check(&p->client, "11 01 01 01 00 0000 00000002 00000000 10 00", "");
+    assert_int_equal(peer_info(&p->client).in_flight, 1);
+    assert_int_equal(peer_info(&p->client).window, 0);
+    assert_int_equal(request(&p->client, WEFT__UNARY, "a", &id), WEFT_EAGAIN);
 }
 
 static void a_call_over_max_in_flight_is_refused_by_itself(void **state)
@@ -642,6 +647,18 @@ static void large_payloads_go_by_reference_and_are_released_once(void **state)
     assert_int_equal(released, 3);
 }
 
+static void an_answer_that_cannot_be_given_ends_the_connection(void **state)
+{
+    pair *p = *state;
+
+    check(&p->server, CALL("01"), "");
+    weft_mem_fail_nth(1);
+    p->server.wire->ops->reset(p->server.wire, 1, WEFT_ABORTED);
+    assert_int_equal(weft_mem_fail_nth(0), 0);
+    assert_int_equal(peer_feed_hex(&p->server, CALL("02")), WEFT_EIO);
+    assert_string_equal(p->server.wire->why, "no memory to answer a call");
+}
+
 /* Everything that can be done, with whatever allocation fails: nothing leaks,
  * and what says OK has happened. */
 static weft_status live(void *user)
@@ -723,6 +740,7 @@ int main(void)
         T(feed_yields_after_max_frames_and_when_paused),
         T(a_block_is_taken_only_with_its_last_frame),
         T(large_payloads_go_by_reference_and_are_released_once),
+        T(an_answer_that_cannot_be_given_ends_the_connection),
         cmocka_unit_test(every_allocation_may_fail),
     };
 

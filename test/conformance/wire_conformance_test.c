@@ -380,13 +380,14 @@ static void a_payload_is_released_once_or_packs_itself(void **state)
 
 static void out_of_memory_leaves_the_wire_as_it_was(void **state)
 {
-    enum { CALLS = 40 };
+    enum { CALLS = 1000 }; /* over many chunks of output */
     weft__stream_id ids[CALLS];
     static char bytes[5000];
     pair *p = *state;
+    /* of many lengths, so that chunks fill up at every place */
+    static const char path[] = "/a/0123456789012345678901234567890123456789";
     weft__wire_request r = {
-        .path = "/a/b",
-        .path_len = 4,
+        .path = path,
         .payload = {.data = bytes, .len = sizeof(bytes), .release = release}};
     weft__wire_response reply = {.payload = r.payload};
     int failed = 0;
@@ -396,6 +397,7 @@ static void out_of_memory_leaves_the_wire_as_it_was(void **state)
         weft_status status;
         size_t before = p->client.out.bytes;
 
+        r.path_len = 4 + (size_t)i % (sizeof(path) - 4);
         for (unsigned nth = 1;; nth++) {
             weft_mem_fail_nth(nth);
             status = ops->request(p->client.wire, &r, &ids[i]);
@@ -413,6 +415,8 @@ static void out_of_memory_leaves_the_wire_as_it_was(void **state)
     pump(p);
     assert_int_equal(released, CALLS);
     for (int i = 0, round = 0; i < CALLS; i++, round = 0) {
+        reply.message =
+            (weft__slice){(const uint8_t *)path, (size_t)i % sizeof(path)};
         do {
             weft_mem_fail_nth((unsigned)++round);
         } while (ops->respond(p->server.wire, ids[i], &reply) == WEFT_ENOMEM);
