@@ -29,11 +29,6 @@ weft__server_call *weft__server_call_to_answer(weft_call *call)
     return NULL;
 }
 
-static weft__slice slice_of(const char *text)
-{
-    return (weft__slice){(const uint8_t *)text, strlen(text)};
-}
-
 /* What every answer carries. */
 static weft__wire_response response(const weft__server_call *call,
                                     weft_status status)
@@ -55,7 +50,7 @@ weft_status weft_call_fail(weft_call *call, weft_status status,
                                        : weft_status_to_rpc(status));
     if (message == NULL)
         message = weft_status_text(status);
-    r.message = slice_of(message);
+    r.message = weft__text(message);
     weft__server_call_answer(it, &r);
     return WEFT_OK;
 }
@@ -97,7 +92,7 @@ weft_status weft_call_finish(weft_call *call, const weft_result *result)
         r.details = (weft__slice){result->details, result->details_len};
     if (r.status != WEFT_OK) {
         r.raw_code = code_of_gorpc(result);
-        r.message = slice_of(result->message == NULL ? "" : result->message);
+        r.message = weft__text(result->message == NULL ? "" : result->message);
     } else if (result->reply != NULL) {
         r.payload.len = weft__protobuf_size(result->reply);
         r.payload.pack = weft__protobuf_pack;
@@ -106,7 +101,7 @@ weft_status weft_call_finish(weft_call *call, const weft_result *result)
         r.payload.data = result->payload == NULL ? "" : result->payload;
         r.payload.len = result->payload_len;
         if (result->content_type != NULL)
-            r.content_type = slice_of(result->content_type);
+            r.content_type = weft__text(result->content_type);
     }
     weft__server_call_answer(it, &r);
     return WEFT_OK;
@@ -124,7 +119,7 @@ static weft_status reply(weft_call *call, const void *data, size_t len,
         return WEFT_ENOENT;
     }
     r = response(it, WEFT_OK);
-    r.content_type = slice_of(it->content_type);
+    r.content_type = weft__text(it->content_type);
     r.payload.data = len == 0 ? "" : data;
     r.payload.len = len;
     r.payload.release = release;

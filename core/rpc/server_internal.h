@@ -2,9 +2,9 @@
  *
  *  server --< listener --< connection --< call
  *
- * The way of a call: server_conn.c hears of it and decides whether it is taken,
- * server_call.c makes the record, decodes, runs the handler; call_api.c is what
- * the handler answers with; server_call.c ends it.
+ * The way of a call: server_conn.c hears of it and decides whether it is taken;
+ * server_request.c decodes it and runs the handler, which answers through
+ * call_api.c; server_call.c ends it, server_reply.c tells the peer.
  *
  *  S1. A call has two ends: `ended`, the peer has been told or is gone, and
  *      `answered`, the handler has spoken.  Whichever comes first; the record,
@@ -21,6 +21,7 @@
 
 #include "hash_internal.h"
 #include "rpc_internal.h"
+#include <string.h>
 #include <weft/http_server.h>
 #include <weft/listener.h>
 #include <weft/log.h>
@@ -163,32 +164,13 @@ struct weft__server_call {
 _Static_assert(sizeof(weft__server_call) <= WEFT__CALL_BYTES,
                "a call's record has outgrown its size");
 
-/* A call has come and is to be taken: makes the record and runs the handler. */
-void weft__server_call_begin(weft__server_conn *sc,
-                             const weft__wire_event *event,
-                             const weft__method *method, weft__slice service,
-                             weft__slice name, uint32_t timeout_ms);
-
-/* Answers a call that gets no record. */
-void weft__server_refuse(weft__server_conn *sc, const weft__wire_event *event,
-                         weft_status status, const char *fmt, ...)
-    WEFT_PRINTF(4, 5);
-/* The same for what a gorpc server tells by one code and text; v1 peers are
- * told status and text. */
-void weft__server_refuse_v0(weft__server_conn *sc,
-                            const weft__wire_event *event, weft_status status,
-                            const char *fmt, ...) WEFT_PRINTF(4, 5);
-/* Counts and reports a call that was refused, by the wire itself maybe. */
-void weft__server_count_refusal(weft__server_conn *sc,
-                                const weft__wire_event *event,
-                                weft_status status);
-void weft__server_refuse_bad_path(weft__server_conn *sc,
-                                  const weft__wire_event *event);
-
-/* NULL: stale (not counted). */
-weft__server_call *weft__server_call_get(weft_call *call);
-/* NULL: stale, counted as a second answer. */
-weft__server_call *weft__server_call_to_answer(weft_call *call);
+/* A record for a payload of that size, with an empty arena; NULL: out of
+ * memory. */
+weft__server_call *weft__server_call_new(weft_server *s, size_t payload);
+void weft__server_call_free(weft__server_call *call);
+/* S2. */
+void weft__server_call_free_if_done(weft__server_call *call);
+void weft__server_calls_free_all(weft_server *server);
 
 /* The handler's answer.  r's release has run, or will. */
 void weft__server_call_answer(weft__server_call *call,
@@ -200,7 +182,59 @@ void weft__server_call_end(weft__server_call *call, weft_status status,
 void weft__server_call_detach(weft__server_call *call);
 /* Queues the on_end callbacks of a call that has ended. */
 void weft__server_call_tell_end(weft__server_call *call);
-void weft__server_calls_free_all(weft_server *server);
+void weft__server_call_arm(weft__server_call *call); /* its deadline */
+
+/* ---- The way in (server_request.c) ---- */
+
+/* A call has come and is to be taken: makes the record and runs the handler. */
+void weft__server_call_begin(weft__server_conn *sc,
+                             const weft__wire_event *event,
+                             const weft__method *method, weft__slice service,
+                             weft__slice name, uint32_t timeout_ms);
+
+/* ---- The way out (server_reply.c, call_api.c) ---- */
+
+/* Longest text of the framework's own failures. */
+#define WEFT__FAILURE_TEXT 512
+
+/* What gorpc's server says whenever it has nothing to say, verbatim. */
+extern const char weft__v0_failure[];
+
+static inline weft__slice weft__text(const char *text)
+{
+    return (weft__slice){(const uint8_t *)text, strlen(text)};
+}
+
+/* Sends r, or a failure in its place; returns what the peer was told.
+ * CANCELLED: it is gone. */
+weft_status weft__respond(weft__conn *conn, weft__stream_id stream,
+                          const weft__wire_response *r);
+/* Releases the payload of a response that is not sent. */
+void weft__drop_payload(const weft__wire_response *r);
+void weft__server_observe(weft_server *s, const char *path, const char *peer,
+                          weft_status status, size_t request, size_t reply,
+                          uint64_t begun_ns);
+
+/* Answers a call that gets no record. */
+void weft__server_refuse(weft__server_conn *sc, const weft__wire_event *event,
+                         weft_status status, const char *fmt, ...)
+    WEFT_PRINTF(4, 5);
+/* The same for what a gorpc server tells by one code and text; v1 peers are
+ * told status and text. */
+void weft__server_refuse_v0(weft__server_conn *sc,
+                            const weft__wire_event *event, weft_status status,
+                            const char *fmt, ...) WEFT_PRINTF(4, 5);
+void weft__server_refuse_bad_path(weft__server_conn *sc,
+                                  const weft__wire_event *event);
+/* Counts and reports a call that was refused, by the wire itself maybe. */
+void weft__server_count_refusal(weft__server_conn *sc,
+                                const weft__wire_event *event,
+                                weft_status status);
+
+/* NULL: stale (not counted). */
+weft__server_call *weft__server_call_get(weft_call *call);
+/* NULL: stale, counted as a second answer. */
+weft__server_call *weft__server_call_to_answer(weft_call *call);
 
 /* Bytes from a peer for texts and logs: printable, NUL-terminated, cut. */
 const char *weft__printable(weft__slice s, char *buf, size_t size);

@@ -219,8 +219,7 @@ static void a_request_over_its_memory_budgets_is_refused(void **state)
     assert_int_equal(
         reply_to(f, raw_unary(&f->client, HELLO, bytes, n, 0))->status,
         WEFT_RESOURCE_EXHAUSTED);
-    assert_memory_equal(f->client.replies[0].message,
-                        "request: over the limit ", 24);
+    assert_non_null(strstr(f->client.replies[0].message, "max_decode_bytes"));
     assert_int_equal(f->n_handled, 0);
     assert_said(f, say_hello(f, "x", 0), "hello x");
 }

@@ -1,8 +1,8 @@
 /* weft/server.h - services, listeners, plugins; start, serve, drain, close.
  *
- * Setup calls return a status, and the server remembers the first failure: later
- * ones do nothing, and run or start reports it in a sentence.  So a short program
- * may check once.  A NULL server is tolerated everywhere. */
+ * Setup calls return a status, and the server remembers the first failure:
+ * later ones do nothing, and run or start reports it in a sentence.  So a short
+ * program may check once.  A NULL server is tolerated everywhere. */
 #ifndef WEFT_SERVER_H
 #define WEFT_SERVER_H
 
@@ -34,8 +34,9 @@ typedef struct weft_server weft_server;
     X(u32, max_decode_bytes, 67108864, "memory of one decoded request")        \
     X(u32, max_decode_depth, 64, "nested messages")                            \
     X(u32, handshake_ms, 10000, "until a connection shows what it speaks")     \
-    X(u32, idle_ms, 600000, "silence without a call before a connection "      \
-                            "closes; WEFT_OFF: never")                         \
+    X(u32, idle_ms, 600000,                                                    \
+      "silence without a call before a connection closes; over 65 s if gorpc " \
+      "clients pool connections; WEFT_OFF: never")                             \
     X(u32, keepalive_ms, 30000, "silence before a heartbeat")                  \
     X(u32, keepalive_timeout_ms, 10000, "and until it must be answered")       \
     X(u32, stall_ms, 30000, "a frame or a reply begun must move within")       \
@@ -44,8 +45,9 @@ typedef struct weft_server weft_server;
     X(u32, http_request_ms, 5000, "a whole HTTP request")                      \
     X(str, forward_metadata, "",                                               \
       "keys, comma-separated, that calls under a call carry on")               \
-    X(flag, http_public, false, "HTTP paths beyond /health and /livez answer " \
-                                "from anywhere, not from loopback alone")
+    X(flag, http_public, false,                                                \
+      "HTTP paths beyond /health and /livez answer "                           \
+      "from anywhere, not from loopback alone")
 
 typedef struct weft_server_conf {
     WEFT_SERVER_CONF(WEFT_CONF_MEMBER)
@@ -60,8 +62,9 @@ typedef enum weft_server_state {
     WEFT_SERVER_CLOSED
 } weft_server_state;
 
-/* Makes a server on loop, which is borrowed and must outlive it.  Gives *out:
- * weft_server_free().  conf may be NULL. */
+/* Makes a server on loop, which is borrowed.  Gives *out: weft_server_free(); a
+ * server that is left when its loop ends goes with it.  conf may be NULL.
+ * ENOMEM and EINVAL set NULL. */
 #define weft_server_new(out, loop, ... /* conf */)                             \
     weft_server_new_sized(out, loop, __VA_ARGS__, sizeof(weft_server_conf))
 WEFT_API weft_status weft_server_new_sized(weft_server **out, weft_loop *loop,
@@ -105,31 +108,32 @@ WEFT_API const weft_address *weft_server_address(const weft_server *server,
 WEFT_API weft_status weft_server_use(weft_server *server, weft_plugin *plugin);
 
 /* Starts: plugins, then serving.  If OK, cb (may be NULL) runs once, later: OK
- * when it serves, else why not, and the server is closed.  For programs that run
- * their own loop; touches no signals. */
+ * when it serves, else why not, and the server is closed.  For programs that
+ * run their own loop; touches no signals. */
 typedef void (*weft_server_cb)(weft_server *server, weft_status status,
                                const char *message, void *user);
 WEFT_API weft_status weft_server_start(weft_server *server, weft_server_cb cb,
                                        void *user);
 
 /* Leaves discovery, waits the lame-duck time, stops accepting, tells every peer
- * to go away, finishes what is in flight within drain_ms (0: the conf's; WEFT_OFF
- * waits for ever), cancels the rest, closes plugins.  cb (may be NULL) runs once,
- * later, when the server is closed: OK, or DEADLINE_EXCEEDED when calls had to be
- * cancelled.  A second drain shortens the first if its time is less. ESTATE: not
- * started, or closed. */
+ * to go away, finishes what is in flight within drain_ms (0: the conf's;
+ * WEFT_OFF waits for ever), cancels the rest, closes plugins.  cb (may be NULL)
+ * runs once, later, when the server is closed: OK, or DEADLINE_EXCEEDED when
+ * calls had to be cancelled.  A second drain shortens the first if its time is
+ * less. ESTATE: not started, or closed. */
 WEFT_API weft_status weft_server_drain(weft_server *server, uint32_t drain_ms,
                                        weft_server_cb cb, void *user);
 
 /* Start, serve, drain at SIGTERM or SIGINT (a second one ends at once), close:
  * the whole life on this loop.  Returns an exit code: 0, or 1 with a logged
- * sentence when the start failed, calls had to be cancelled or the second signal
- * came. */
+ * sentence when the start failed, calls had to be cancelled or the second
+ * signal came.  Not on a loop that wraps the application's event_base: signals
+ * are its own there. */
 WEFT_API int weft_server_run(weft_server *server);
 
 /* Takes server (NULL is fine; also in any callback of its): ends at once what
- * runs, peers are told UNAVAILABLE, plugins are closed, memory goes when the stack
- * has unwound. */
+ * runs, peers are told UNAVAILABLE, plugins are closed, memory goes when the
+ * stack has unwound. */
 WEFT_API void weft_server_free(weft_server *server);
 
 /* Lets the application speak on /health: false answers 503. */
@@ -142,12 +146,12 @@ WEFT_API const char *weft_server_error(const weft_server *server);
 typedef struct weft_server_stats {
     uint64_t calls, failed; /* finished; failed are those with another status */
     uint64_t in_flight, in_flight_bytes, connections;
-    uint64_t refused;      /* limits */
-    uint64_t expired;      /* deadline passed before the handler began */
-    uint64_t late_answers; /* answers after the framework's own: discarded */
+    uint64_t refused;       /* limits */
+    uint64_t expired;       /* deadline passed before the handler began */
+    uint64_t late_answers;  /* answers after the framework's own: discarded */
     uint64_t stale_answers; /* second answers */
-    uint64_t unanswered;   /* ended by deadline, cancel or drain, and the
-                              handler has not answered yet */
+    uint64_t unanswered;    /* ended by deadline, cancel or drain, and the
+                               handler has not answered yet */
 } weft_server_stats;
 WEFT_API weft_server_stats weft_server_get_stats(const weft_server *server);
 

@@ -1,0 +1,243 @@
+/* server_request.c - a call that is taken: its record, its request, its
+ * handler.
+ */
+#include "server_internal.h"
+
+#include <string.h>
+#include <weft/mem.h>
+#include <weft/protobuf.h>
+
+static bool copy_metadata(weft__server_call *call,
+                          const weft__wire_event *event)
+{
+    weft_metadatum *items;
+    size_t i, bytes;
+    char *at;
+
+    if (event->n_metadata == 0)
+        return true;
+    bytes = event->n_metadata * sizeof(*items);
+    for (i = 0; i < event->n_metadata; i++)
+        bytes += event->metadata[i].key.len + event->metadata[i].value.len + 2;
+    if ((items = weft_arena_alloc(&call->arena, bytes)) == NULL)
+        return false;
+    at = (char *)(items + event->n_metadata);
+    for (i = 0; i < event->n_metadata; i++) {
+        const weft__pair *pair = &event->metadata[i];
+
+        memcpy(at, pair->key.data, pair->key.len);
+        at[pair->key.len] = '\0';
+        items[i].key = at;
+        at += pair->key.len + 1;
+        if (pair->value.len > 0)
+            memcpy(at, pair->value.data, pair->value.len);
+        at[pair->value.len] = '\0';
+        items[i].value = at;
+        items[i].value_len = pair->value.len;
+        at += pair->value.len + 1;
+    }
+    call->metadata = (weft_metadata){items, event->n_metadata};
+    return true;
+}
+
+/* "" costs nothing. */
+static const char *copy_slice(weft_arena *arena, weft__slice s)
+{
+    return s.len == 0 ? ""
+                      : weft_arena_strndup(arena, (const char *)s.data, s.len);
+}
+
+static bool copy_names(weft__server_call *call, const weft__wire_event *event,
+                       weft__slice service, weft__slice name)
+{
+    const weft__method *m = call->method;
+    weft_arena *arena = &call->arena;
+
+    if (m != NULL) {
+        call->service = m->service;
+        call->name = m->desc->name;
+        call->path = m->path;
+    } else {
+        call->service = copy_slice(arena, service);
+        call->name = copy_slice(arena, name);
+        call->path = copy_slice(arena, event->path);
+    }
+    call->content_type = copy_slice(arena, event->content_type);
+    call->trace = copy_slice(arena, event->trace);
+    return call->service != NULL && call->name != NULL && call->path != NULL &&
+           call->content_type != NULL && call->trace != NULL;
+}
+
+/* A raw payload: a big frame's own block moves into the arena. */
+static const void *keep_payload(weft__server_call *call,
+                                const weft__wire_event *event)
+{
+    size_t bytes;
+    void *block = weft__wire_take_block(event, &bytes);
+
+    if (block == NULL)
+        return copy_slice(&call->arena, event->payload);
+    if (weft_arena_adopt(&call->arena, block, bytes) == WEFT_OK)
+        return event->payload.data;
+    weft_free(block);
+    return NULL;
+}
+
+static weft_raw_request *raw_request(weft__server_call *call,
+                                     const weft__wire_event *event)
+{
+    weft_raw_request *raw = weft_arena_alloc(&call->arena, sizeof(*raw));
+
+    if (raw == NULL)
+        return NULL;
+    raw->service = call->service;
+    raw->method = call->name;
+    raw->metadata = &call->metadata;
+    raw->content_type = call->content_type;
+    raw->payload = keep_payload(call, event);
+    raw->payload_len = event->payload.len;
+    return raw->payload == NULL ? NULL : raw;
+}
+
+static void on_closure(const ProtobufCMessage *message, void *closure_data)
+{
+    weft__server_call *call = weft__server_call_to_answer(closure_data);
+    weft__wire_response r = {.status = WEFT_OK};
+
+    if (call == NULL)
+        return;
+    if (message != NULL) {
+        r.payload.len = weft__protobuf_size(message);
+        r.payload.pack = weft__protobuf_pack;
+        r.payload.message = message;
+        r.metadata = call->out_metadata;
+        r.details = call->out_details;
+    } else {
+        r.status = WEFT_INTERNAL;
+        r.message =
+            weft__text(call->v0 ? weft__v0_failure : "the handler failed");
+    }
+    weft__server_call_answer(call, &r);
+}
+
+/* Everything that a handler may use is in place: runs it. */
+static void run_handler(weft__server_call *call, weft__handler handler,
+                        const ProtobufCMessage *in, const weft_raw_request *raw)
+{
+    weft_server *s = call->server;
+    weft_call *handle = (weft_call *)(uintptr_t)call->handle;
+
+    call->busy++;
+    weft__loop_span_begin(s->loop, call->path);
+    if (raw != NULL)
+        s->fallback(handle, raw, s->fallback_user);
+    else
+        handler(call->method->impl, in, on_closure, handle);
+    weft__loop_span_end(s->loop);
+    call->busy--;
+    /* A call that was answered at once has needed no timer. */
+    if (!call->ended && call->deadline_ms != UINT64_MAX)
+        weft__server_call_arm(call);
+    weft__server_call_free_if_done(call);
+}
+
+static void enlist(weft__server_conn *sc, weft__server_call *call)
+{
+    weft_server *s = sc->server;
+
+    weft__ring_push(&s->calls, &call->link);
+    weft__ring_push(&sc->calls, &call->conn_link);
+    sc->in_flight++;
+    s->n_calls++;
+    s->n_active++;
+    call->charged_bytes = call->arena.used;
+    weft__budget_charge(sc, call->charged_bytes);
+}
+
+static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
+                                const weft__wire_event *event)
+{
+    const weft_server_conf *conf = &sc->server->conf;
+    weft__decode_limits limits = {.depth = conf->max_decode_depth,
+                                  .memory = conf->max_decode_bytes};
+    ProtobufCMessage *in;
+    const char *why = "";
+    weft_status status = weft__protobuf_decode(
+        call->method->desc->input, event->payload.data, event->payload.len,
+        &limits, &call->arena, &in, &why);
+
+    switch (status) {
+    case WEFT_OK:
+        return in;
+    case WEFT_ENOMEM:
+        weft__server_refuse(sc, event, WEFT_RESOURCE_EXHAUSTED,
+                            "request: no memory to decode it");
+        return NULL;
+    case WEFT_ELIMIT:
+        weft__server_refuse_v0(sc, event, WEFT_RESOURCE_EXHAUSTED,
+                               "request: %s", why);
+        return NULL;
+    default:
+        weft__server_refuse_v0(sc, event, WEFT_INVALID_ARGUMENT,
+                               "request: not a %s: %s",
+                               call->method->desc->input->name, why);
+        return NULL;
+    }
+}
+
+static void init_call(weft__server_call *call, weft__server_conn *sc,
+                      const weft__wire_event *event, uint32_t timeout_ms)
+{
+    weft_loop *loop = sc->server->loop;
+
+    call->conn = sc;
+    call->stream = event->stream;
+    call->v0 = event->v0;
+    call->payload_bytes = event->payload.len;
+    call->begun_ns = weft_loop_now_ns(loop);
+    call->timeout_ms = timeout_ms;
+    call->deadline_ms = timeout_ms == WEFT_NO_DEADLINE
+                            ? UINT64_MAX
+                            : weft_loop_now_ms(loop) + timeout_ms;
+}
+
+void weft__server_call_begin(weft__server_conn *sc,
+                             const weft__wire_event *event,
+                             const weft__method *method, weft__slice service,
+                             weft__slice name, uint32_t timeout_ms)
+{
+    weft_server *s = sc->server;
+    weft__server_call *call = weft__server_call_new(s, event->payload.len);
+    weft_raw_request *raw = NULL;
+    ProtobufCMessage *in = NULL;
+    weft__handler handler = NULL;
+
+    if (call == NULL)
+        goto no_memory;
+    call->method = method;
+    init_call(call, sc, event, timeout_ms);
+    if (!copy_names(call, event, service, name) || !copy_metadata(call, event))
+        goto no_memory;
+    if (method != NULL) {
+        handler = weft__method_handler(method);
+        if ((in = decode(sc, call, event)) == NULL) {
+            weft__server_call_free(call);
+            return;
+        }
+    } else {
+        raw = raw_request(call, event);
+        if (raw == NULL)
+            goto no_memory;
+    }
+    call->handle = weft__handle_new(s->loop, WEFT__HANDLE_SERVER_CALL, call);
+    if (call->handle == 0)
+        goto no_memory;
+    enlist(sc, call);
+    run_handler(call, handler, in, raw);
+    return;
+no_memory:
+    if (call != NULL)
+        weft__server_call_free(call);
+    weft__server_refuse(sc, event, WEFT_RESOURCE_EXHAUSTED,
+                        "request: no memory, or over the limit max_call_bytes");
+}
