@@ -19,7 +19,12 @@ struct weft__undecided {
     weft__listener *listener;
     struct event *event; /* behind this struct */
     weft_timer timer;
-    weft_address peer;
+    union { /* a weft_address is four times as big, and there may be many */
+        struct sockaddr sa;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } peer;
+    socklen_t peer_len; /* 0: the listener's own address stands for it */
     int fd;
     bool armed;
     bool refused; /* has been told so: what it still sends is discarded */

@@ -74,11 +74,20 @@ static void discard(weft__undecided *u)
     l->count--;
 }
 
+static weft_address peer_of(const weft__undecided *u)
+{
+    weft_address peer = u->listener->address;
+
+    if (u->peer_len > 0)
+        (void)weft_address_from_sockaddr(&peer, &u->peer.sa, u->peer_len);
+    return peer;
+}
+
 static void hand_over(weft__undecided *u, const uint8_t *data, size_t len)
 {
     weft__listener *l = u->listener;
     const weft__conn_handler *handler;
-    weft_address peer = u->peer;
+    weft_address peer = peer_of(u);
     weft__stream_socket socket;
     weft__conn *conn = NULL;
     void *user = NULL;
@@ -102,7 +111,7 @@ static void hand_over(weft__undecided *u, const uint8_t *data, size_t len)
 static void hand_to_http(weft__undecided *u, const uint8_t *data, size_t len)
 {
     weft__listener *l = u->listener;
-    weft_address peer = u->peer;
+    weft_address peer = peer_of(u);
 
     if (l->handler->on_http == NULL) {
         discard(u);
@@ -228,7 +237,10 @@ void weft__undecided_add(weft__listener *l, int fd, const weft_address *peer)
     }
     u->listener = l;
     u->event = (struct event *)(void *)((uint8_t *)u + offset);
-    u->peer = *peer;
+    if (peer->kind == WEFT_ADDRESS_TCP && peer->len <= sizeof u->peer) {
+        memcpy(&u->peer, &peer->u, peer->len);
+        u->peer_len = peer->len;
+    }
     u->fd = fd;
     link_in(&l->undecided, u);
     l->count++;

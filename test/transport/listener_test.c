@@ -365,6 +365,39 @@ static void a_port_of_zero_becomes_a_real_one(void **state)
     service_close(h, &s);
 }
 
+static void a_connection_knows_its_peer(void **state)
+{
+    static const char *const uris[] = {"127.0.0.1:0", "inproc:///peer"};
+    harness *h = *state;
+
+    for (int i = 0; i < 2; i++) {
+        service s = {0};
+        weft_address peer;
+        struct sockaddr_in in;
+        socklen_t len = sizeof in;
+        int fd;
+
+        service_open(h, &s, uris[i]);
+        weft__listener_release(s.listener);
+        fd = raw_connect(h, s.uri);
+        settle(h);
+        put_frame(fd, 'Q', 1, 1);
+        turn_until(h, &s.n, 1);
+        turn_until(h, &s.conns[0].messages, 1);
+        weft__conn_peer(s.conns[0].conn, &peer);
+        if (i == 0) {
+            assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+            assert_int_equal(weft_address_port(&peer), ntohs(in.sin_port));
+            assert_true(weft_address_is_loopback(&peer));
+        } else {
+            assert_string_equal(weft__conn_peer_text(s.conns[0].conn),
+                                "inproc:///peer");
+        }
+        close(fd);
+        service_close(h, &s);
+    }
+}
+
 static void listeners_may_share_a_port_if_they_say_so(void **state)
 {
     harness *h = *state;
@@ -641,6 +674,7 @@ int main(void)
         T(ten_thousand_silent_connections_cost_nobody_else),
         T(an_address_that_cannot_be_is_told_in_words),
         T(a_port_of_zero_becomes_a_real_one),
+        T(a_connection_knows_its_peer),
         T(listeners_may_share_a_port_if_they_say_so),
         T(a_unix_sockets_file_comes_and_goes_with_its_listener),
         T(a_listener_may_be_closed_in_its_own_callback),
