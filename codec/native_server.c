@@ -298,7 +298,8 @@ void weft__server_reset(weft__native *w, weft__stream_id stream,
                         weft_status why)
 {
     weft__reason reason = {.code = (uint32_t)weft_status_to_rpc(why),
-                           .text = weft__slice_of(weft_status_text(why))};
+                           .text = weft__slice_of(weft_status_text(why)),
+                           .unprocessed = why == WEFT_UNAVAILABLE};
     weft__wire_response answer = {.status = why, .message = reason.text};
     weft_status status;
     uint64_t *found;

@@ -450,7 +450,7 @@ void weft__client_call_answered(weft__client_call *call,
     const char *why = NULL;
     weft_status st;
 
-    r->sent = WEFT_SENT_MAYBE;
+    r->sent = event->unprocessed ? WEFT_SENT_REFUSED : WEFT_SENT_MAYBE;
     r->raw_code = event->raw_code;
     r->payload_len = event->payload.len;
     if ((st = copy_metadata(call, event)) == WEFT_OK &&

@@ -77,7 +77,8 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
         (a = find(cc, event->stream)) == NULL)
         return;
     call = a->call;
-    if ((event->parts & WEFT__RESET) && event->status == WEFT_UNAVAILABLE) {
+    if ((event->parts & WEFT__RESET) && event->unprocessed &&
+        event->status == WEFT_UNAVAILABLE) {
         weft__attempt_refused(a);
         return;
     }

@@ -260,7 +260,14 @@ static void the_server_may_give_a_call_up(void **state)
     pump(p);
     assert_int_equal(only(&p->client, id, WEFT__RESET | WEFT__END)->status,
                      WEFT_DEADLINE_EXCEEDED);
+    assert_false(peer_last(&p->client)->unprocessed);
     assert_int_equal(peer_info(&p->client).in_flight, 0);
+
+    request(p, "x", &id);
+    pump(p);
+    ops->reset(p->server.wire, id, WEFT_UNAVAILABLE);
+    pump(p);
+    assert_true(only(&p->client, id, WEFT__RESET)->unprocessed);
 }
 
 static void the_window_is_what_the_server_allows(void **state)

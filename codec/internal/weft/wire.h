@@ -196,8 +196,9 @@ typedef struct weft__wire_ops {
                            const weft__wire_response *response);
 
     /* Either side gives a stream up; no event of it follows.  On a server it
-     * answers a version 0 peer, whose replies are in order.  Unknown ids are
-     * ignored. */
+     * answers a version 0 peer, whose replies are in order, and UNAVAILABLE
+     * promises that no handler has seen the call (unprocessed).  Unknown ids
+     * are ignored. */
     void (*reset)(weft__wire *wire, weft__stream_id stream, weft_status why);
 
     /* Says that calls begun from now on will not be processed.  Never sent to
