@@ -49,7 +49,7 @@ static weft_status read_back(const char *body)
 
 #define CACHE(saved)                                                           \
     "weft-cache 1\ntarget " TARGET "\n" saved "endpoint 10.0.0.7:80 "          \
-                                              "weight=1\n"
+    "weight=1\n"
 
 static void a_list_that_is_young_enough_is_read(void **state)
 {

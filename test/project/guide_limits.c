@@ -1,4 +1,5 @@
-/* guide_limits.c - the tables of options in docs/guide.md are those of the code.
+/* guide_limits.c - the tables of options in docs/guide.md are those of the
+ * code.
  *
  *     guide_limits GUIDE           fails when they differ
  *     guide_limits GUIDE --write   puts them there
@@ -31,8 +32,8 @@ static char *read_all(const char *path)
 int main(int argc, char **argv)
 {
     static const weft_conf_spec *const specs[] = {
-        &weft_server_conf_spec, &weft_channel_conf_spec,
-        &weft_consul_conf_spec, &weft_loop_conf_spec};
+        &weft_server_conf_spec, &weft_channel_conf_spec, &weft_consul_conf_spec,
+        &weft_loop_conf_spec};
     char *guide, *at, *tables = NULL;
     size_t size = 0;
     FILE *out;
