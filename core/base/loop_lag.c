@@ -23,7 +23,7 @@ void weft__loop_enter(weft_loop *loop, const char *name)
         return;
     weft__index_own(loop);
     weft__loop_read_clock(loop);
-    loop->entered_ns = loop->now_ns;
+    loop->entered_ns = loop->span_seen_ns = loop->now_ns;
     loop->entered_name = name;
     loop->late_said = false;
     loop->n_spans = 0;
@@ -57,11 +57,16 @@ static uint64_t span_ns(const weft_loop *loop)
                         : loop->conf.clock.now_ns(loop->conf.clock.user);
 }
 
+/* User code always runs in a span, so what lies between two of them is ours and
+ * short: one reading serves as the end of a span and the beginning of the next.
+ */
 void weft__loop_span_begin(weft_loop *loop, const char *name)
 {
     if (loop->n_spans < WEFT__SPANS) {
         loop->spans[loop->n_spans].name = name;
-        loop->spans[loop->n_spans].start_ns = span_ns(loop);
+        loop->spans[loop->n_spans].start_ns = loop->coarse && loop->n_spans == 0
+                                                  ? loop->span_seen_ns
+                                                  : span_ns(loop);
     }
     loop->n_spans++;
 }
@@ -73,7 +78,7 @@ void weft__loop_span_end(weft_loop *loop)
     assert(loop->n_spans > 0);
     if (--loop->n_spans >= WEFT__SPANS || loop->warn_ns == 0)
         return;
-    now = span_ns(loop);
+    now = loop->span_seen_ns = span_ns(loop);
     start = loop->spans[loop->n_spans].start_ns;
     /* The innermost names it; those around it would only repeat that. */
     if (now > start && now - start > loop->warn_ns && !loop->late_said) {

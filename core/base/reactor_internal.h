@@ -87,6 +87,7 @@ struct weft_loop {
     weft_loop_lag lag;
     uint64_t warn_ns; /* 0: never */
     uint64_t entered_ns;
+    uint64_t span_seen_ns; /* the last reading of a span's clock */
     const char *entered_name;
     bool late_said; /* a span has named the culprit already */
     unsigned n_spans;

@@ -113,38 +113,36 @@ uint64_t weft__handle_new(weft_loop *loop, weft__handle_kind kind, void *object)
     return (uint64_t)t->loop_index << 56 | (uint64_t)i << 32 | s->generation;
 }
 
-/* The live slot of handle, and its table; NULL: stale. */
-static slot *find(uint64_t handle, handle_table **table)
+/* The live slot of handle; NULL: stale. */
+static slot *find(const handle_table *t, uint64_t handle)
 {
-    weft_loop *loop;
-    handle_table *t;
     uint32_t i = slot_of(handle);
     slot *s;
 
-    if (handle == 0 ||
-        (loop = weft__loop_by_index((uint8_t)(handle >> 56))) == NULL ||
-        (t = weft__loop_local_get(loop, WEFT__LOCAL_CALLS)) == NULL ||
-        i >= t->n_slots)
+    if (t == NULL || i >= t->n_slots)
         return NULL;
     s = slot_at(t, i);
-    if (s->generation != (uint32_t)handle || s->object == NULL)
-        return NULL;
-    *table = t;
-    return s;
+    return s->generation == (uint32_t)handle && s->object != NULL ? s : NULL;
+}
+
+/* Of the loop that handle names, if that is this thread's. */
+static handle_table *table_by_handle(uint64_t handle)
+{
+    weft_loop *loop = weft__loop_by_index((uint8_t)(handle >> 56));
+
+    return loop == NULL ? NULL : weft__loop_local_get(loop, WEFT__LOCAL_CALLS);
 }
 
 void *weft__handle_get(uint64_t handle, weft__handle_kind kind)
 {
-    handle_table *t;
-    slot *s = find(handle, &t);
+    slot *s = find(table_by_handle(handle), handle);
 
     return s != NULL && s->kind_or_next == (uint32_t)kind ? s->object : NULL;
 }
 
-void weft__handle_free(uint64_t handle)
+static void drop(handle_table *t, uint64_t handle)
 {
-    handle_table *t;
-    slot *s = find(handle, &t);
+    slot *s = find(t, handle);
 
     if (s == NULL)
         return;
@@ -153,6 +151,16 @@ void weft__handle_free(uint64_t handle)
         return; /* used up */
     s->kind_or_next = t->first_free;
     t->first_free = slot_of(handle);
+}
+
+void weft__handle_free(uint64_t handle)
+{
+    drop(table_by_handle(handle), handle);
+}
+
+void weft__handle_drop(weft_loop *loop, uint64_t handle)
+{
+    drop(weft__loop_local_get(loop, WEFT__LOCAL_CALLS), handle);
 }
 
 void weft__handle_each(weft_loop *loop, weft__handle_kind kind,
@@ -171,9 +179,7 @@ void weft__handle_each(weft_loop *loop, weft__handle_kind kind,
 
 bool weft__handle_stale(uint64_t handle)
 {
-    weft_loop *loop = weft__loop_by_index((uint8_t)(handle >> 56));
-    handle_table *t =
-        loop == NULL ? NULL : weft__loop_local_get(loop, WEFT__LOCAL_CALLS);
+    handle_table *t = table_by_handle(handle);
 
     if (t == NULL)
         return false;

@@ -22,6 +22,8 @@ uint64_t weft__handle_new(weft_loop *loop, weft__handle_kind kind,
 /* NULL: stale, of another kind, or of another thread's loop. */
 void *weft__handle_get(uint64_t handle, weft__handle_kind kind);
 void weft__handle_free(uint64_t handle);
+/* The same for who knows the loop, and that it is its own. */
+void weft__handle_drop(weft_loop *loop, uint64_t handle);
 /* Calls fn on each object of that kind on loop; fn may free its own handle. */
 void weft__handle_each(weft_loop *loop, weft__handle_kind kind,
                        void (*fn)(void *object, void *arg), void *arg);
@@ -41,7 +43,8 @@ struct weft__under {
     void (*parent_ended)(weft__under *under, weft_status status);
 };
 
-/* What a call under `parent` inherits; borrowed until the parent is answered. */
+/* What a call under `parent` inherits; borrowed until the parent is answered.
+ */
 typedef struct weft__inherited {
     uint32_t time_left_ms; /* WEFT_NO_DEADLINE: none */
     const char *trace;     /* or "" */

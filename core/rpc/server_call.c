@@ -113,16 +113,19 @@ void weft__server_calls_free_all(weft_server *s)
 static void on_ended(void *arg)
 {
     weft__server_call *call = arg;
+    weft_loop *loop = call->server->loop;
     weft__end_cb *it = call->end_cbs;
 
     call->end_cbs = NULL;
     call->busy++; /* a callback may answer */
+    weft__loop_span_begin(loop, call->path);
     while (it != NULL) {
         weft__end_cb *next = it->next;
 
         it->cb((weft_call *)(uintptr_t)call->handle, call->told, it->user);
         it = next;
     }
+    weft__loop_span_end(loop);
     call->busy--;
     weft__server_call_free_if_done(call);
 }
@@ -178,7 +181,7 @@ void weft__server_call_answer(weft__server_call *call,
         end(call, r->status, r);
     }
     call->answered = true;
-    weft__handle_free(call->handle);
+    weft__handle_drop(s->loop, call->handle);
     s->n_calls--;
     if (call->conn != NULL) {
         weft__ring_remove(&call->conn_link);

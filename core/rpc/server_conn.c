@@ -188,7 +188,7 @@ static void on_call(weft__server_conn *sc, const weft__wire_event *event)
 {
     weft_server *s = sc->server;
     const weft__method *method = NULL;
-    weft__slice service, name;
+    weft__slice service = {0}, name = {0};
     weft__lookup found;
     uint32_t timeout_ms;
 

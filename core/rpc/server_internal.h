@@ -88,6 +88,7 @@ typedef struct weft__services {
     weft__service *first;
     size_t n;
     weft__method *by_path;
+    weft__method *last; /* found */
 } weft__services;
 
 /* EINVAL, EEXIST, ENOMEM; *why is static. */
@@ -102,11 +103,11 @@ typedef enum weft__lookup {
     WEFT__BAD_PATH
 } weft__lookup;
 
-/* Splits path at its last slash and finds what stands there, hashing once.  v0:
- * a gorpc server looks at the method only, so with one service that one is
- * meant. */
-weft__lookup weft__services_find(const weft__services *s, weft__slice path,
-                                 bool v0, const weft__method **method,
+/* Finds what stands at path, hashing at most once; if nothing does, its parts
+ * before and behind the last slash.  v0: a gorpc server looks at the method
+ * only, so with one service that one is meant. */
+weft__lookup weft__services_find(weft__services *s, weft__slice path, bool v0,
+                                 const weft__method **method,
                                  weft__slice *service, weft__slice *name);
 
 /* The slot of the generated struct; NULL when the service left it so. */

@@ -131,26 +131,35 @@ static const weft__method *find_in(const weft__service *service,
     return NULL;
 }
 
-weft__lookup weft__services_find(const weft__services *s, weft__slice path,
-                                 bool v0, const weft__method **method,
+/* Calls come in runs of the same method: the last one's path is looked at
+ * before anything is hashed. */
+static const weft__method *find_path(weft__services *s, weft__slice path)
+{
+    weft__method *m = s->last;
+
+    if (m != NULL && m->path_len == path.len &&
+        memcmp(m->path, path.data, path.len) == 0)
+        return m;
+    HASH_FIND(hh, s->by_path, path.data, path.len, m);
+    if (m != NULL)
+        s->last = m;
+    return m;
+}
+
+weft__lookup weft__services_find(weft__services *s, weft__slice path, bool v0,
+                                 const weft__method **method,
                                  weft__slice *service, weft__slice *name)
 {
-    weft__method *m = NULL;
     const uint8_t *last;
-    const weft__service *owner;
 
+    if ((*method = find_path(s, path)) != NULL)
+        return WEFT__FOUND;
     if (path.len < 2 || path.data[0] != '/' ||
         (last = memrchr(path.data, '/', path.len)) == path.data)
         return WEFT__BAD_PATH;
     *service = (weft__slice){path.data + 1, (size_t)(last - path.data) - 1};
     *name = (weft__slice){last + 1, path.len - service->len - 2};
-    HASH_FIND(hh, s->by_path, path.data, path.len, m);
-    if (m != NULL) {
-        *method = m;
-        return WEFT__FOUND;
-    }
-    owner = find_service(s, (const char *)service->data, service->len);
-    if (owner != NULL)
+    if (find_service(s, (const char *)service->data, service->len) != NULL)
         return WEFT__NO_METHOD;
     if (!v0 || s->n != 1)
         return WEFT__NO_SERVICE;
