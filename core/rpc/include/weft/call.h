@@ -1,11 +1,11 @@
 /* weft/call.h - what a handler holds of the call that it answers.
  *
- * weft_call * is a handle in a pointer's clothes: loop, slot and generation in 64
- * bits.  It is never dereferenced, so a stale one is harmless: functions that
- * return a status say ENOENT, others return nothing, zero or NULL, and a second
- * answer is counted.  The closure's last argument in generated code, void *, is
- * this handle.  All of it belongs to the call's loop; another thread answers
- * through weft_loop_post(). */
+ * weft_call * is a handle in a pointer's clothes: loop, slot and generation in
+ * 64 bits.  It is never dereferenced, so a stale one is harmless: functions
+ * that return a status say ENOENT, others return nothing, zero or NULL, and a
+ * second answer is counted.  The closure's last argument in generated code,
+ * void *, is this handle.  All of it belongs to the call's loop; another thread
+ * answers through weft_loop_post(). */
 #ifndef WEFT_CALL_H
 #define WEFT_CALL_H
 
@@ -17,8 +17,9 @@ WEFT_BEGIN_DECLS
 typedef struct weft_call weft_call;
 
 /* A handler answers exactly once: by its closure, or by one of these.  The
- * request, the arena and the handle live until then, even when the framework has
- * answered first (deadline, cancel, drain); that late answer is discarded. */
+ * request, the arena and the handle live until then, even when the framework
+ * has answered first (deadline, cancel, drain); that late answer is discarded.
+ */
 WEFT_API weft_status weft_call_fail(weft_call *call, weft_status status,
                                     const char *message);
 WEFT_API weft_status weft_call_failf(weft_call *call, weft_status status,
@@ -44,15 +45,16 @@ WEFT_API weft_status weft_call_reply_ref(weft_call *call, const void *data,
 WEFT_API void *weft_call_alloc(weft_call *call, size_t size);
 
 /* Tells once how the call ended: OK or what the peer was told; CANCELLED when
- * the client gave up or went away, DEADLINE_EXCEEDED, UNAVAILABLE at the end of a
- * drain.  Runs from a fresh stack.  A handler that is still working should stop
- * and answer (anything: it is discarded). ENOMEM, ENOENT. */
+ * the client gave up or went away, DEADLINE_EXCEEDED, UNAVAILABLE at the end of
+ * a drain.  Runs from a fresh stack.  A handler that is still working should
+ * stop and answer (anything: it is discarded). ENOMEM, ENOENT. */
 typedef void (*weft_call_end_cb)(weft_call *call, weft_status status,
                                  void *user);
 WEFT_API weft_status weft_call_on_end(weft_call *call, weft_call_end_cb cb,
                                       void *user);
 
-/* False: the framework has answered (deadline, cancel, drain): nobody listens. */
+/* False: the framework has answered (deadline, cancel, drain): nobody listens.
+ */
 WEFT_API bool weft_call_active(weft_call *call);
 
 /* What came with it; borrowed from the call. */

@@ -86,7 +86,7 @@ WEFT_API weft_channel_stats weft_channel_get_stats(const weft_channel *channel);
 /* What the channel knows of one endpoint; borrowed for the callback. */
 typedef struct weft_endpoint_stats {
     const char *address; /* "10.0.0.7:8000" */
-    const char *state;   /* "idle", "queued", "connecting", "ready", "backoff" */
+    const char *state; /* "idle", "queued", "connecting", "ready", "backoff" */
     const char *last_error; /* of the last failed connect or loss, or "" */
     bool ready;
     uint32_t weight, connections, in_flight;

@@ -11,10 +11,10 @@ WEFT_BEGIN_DECLS
 
 /* Borrowed for the callback. */
 typedef struct weft_observation {
-    bool server;        /* the side that reports */
-    const char *path;   /* "/package.Service/Method" */
-    const char *peer;   /* or "" */
-    weft_status status; /* 0 to 16 */
+    bool server;                         /* the side that reports */
+    const char *path;                    /* "/package.Service/Method" */
+    const char *peer;                    /* or "" */
+    weft_status status;                  /* 0 to 16 */
     uint64_t request_bytes, reply_bytes; /* payloads */
     /* Client: until an endpoint was known, until a connection was, until the
      * reply.  Server: 0, 0, and the handler's time. */

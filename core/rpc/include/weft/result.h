@@ -15,16 +15,17 @@ typedef enum weft_sent {
 } weft_sent;
 
 typedef struct weft_result {
-    weft_status status;  /* 0 to 16 */
+    weft_status status; /* 0 to 16 */
     weft_sent sent;
     uint32_t raw_code;   /* as on the wire; gorpc servers use their own */
     const char *message; /* never NULL; on failure it names phase and cause */
     const char *peer;    /* "10.0.0.7:8000", or "" when none was chosen */
     const void *details; /* status details, opaque bytes */
     size_t details_len;
-    weft_metadata metadata;        /* what the server sent along */
-    const ProtobufCMessage *reply; /* decoded; NULL on failure and in raw calls */
-    const void *payload;           /* the reply's bytes, raw calls only */
+    weft_metadata metadata; /* what the server sent along */
+    const ProtobufCMessage
+        *reply;          /* decoded; NULL on failure and in raw calls */
+    const void *payload; /* the reply's bytes, raw calls only */
     size_t payload_len;
     const char *content_type; /* of payload; never NULL */
     /* Microseconds by phase; their sum is the call's life. */

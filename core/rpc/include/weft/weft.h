@@ -26,11 +26,11 @@
 
 #ifndef __cplusplus
 #define WEFT_CONF_SPEC_OF(conf)                                                \
-    _Generic((conf),                                                           \
-        weft_loop_conf *: &weft_loop_conf_spec,                                \
-        weft_server_conf *: &weft_server_conf_spec,                            \
-        weft_channel_conf *: &weft_channel_conf_spec,                          \
-        weft_consul_conf *: &weft_consul_conf_spec)
+    _Generic((conf), weft_loop_conf *                                          \
+             : &weft_loop_conf_spec, weft_server_conf *                        \
+             : &weft_server_conf_spec, weft_channel_conf *                     \
+             : &weft_channel_conf_spec, weft_consul_conf *                     \
+             : &weft_consul_conf_spec)
 #endif
 
 #endif /* WEFT_H */
