@@ -151,6 +151,20 @@ static void a_second_drain_may_only_shorten_the_first(void **state)
     run_while(f, f->n_drained < 3);
 }
 
+static void a_later_drain_does_not_lengthen_the_first(void **state)
+{
+    fixture *f = *state;
+
+    fixture_serve(f, &(weft_server_conf){.default_timeout_ms = WEFT_OFF});
+    f->greeting = HOLD;
+    said_hello(f, "x", 0);
+    drain(f, 5000);
+    test_loop_advance(&f->t, 1000);
+    drain(f, 4500); /* less, but it would end later */
+    test_loop_advance(&f->t, 4000);
+    run_while(f, f->n_drained < 2);
+}
+
 static void a_drain_may_wait_for_ever(void **state)
 {
     fixture *f = *state;
@@ -198,15 +212,16 @@ static void a_connection_in_the_backlog_is_still_accepted(void **state)
     run_while(f, !late.goaway);
     assert_true(late.ready);
     raw_abort(&late);
-    answer_held(f, 0, "y");
-    test_loop_advance(&f->t, 100);
-    run_while(f, f->n_drained == 0);
+    test_loop_settle(&f->t);
     raw_fini(&late);
-    /* And from now on it is refused. */
+    /* And from now on it is refused, while what is in flight goes on. */
     raw_open(&late, f->t.loop, &address);
     run_while(f, late.conn != NULL);
     assert_int_equal(late.closed_status, WEFT_ECONNREFUSED);
     raw_fini(&late);
+    answer_held(f, 0, "y");
+    test_loop_advance(&f->t, 100);
+    run_while(f, f->n_drained == 0);
 }
 
 static void a_gorpc_request_in_the_backlog_is_served(void **state)
@@ -386,6 +401,7 @@ int main(void)
         FIXTURE_TEST(what_is_in_flight_finishes_and_new_calls_are_refused),
         FIXTURE_TEST(the_rest_is_cancelled_at_the_drain_deadline),
         FIXTURE_TEST(a_second_drain_may_only_shorten_the_first),
+        FIXTURE_TEST(a_later_drain_does_not_lengthen_the_first),
         FIXTURE_TEST(a_drain_may_wait_for_ever),
         FIXTURE_TEST(a_call_that_ended_but_was_not_answered_holds_no_drain),
         FIXTURE_TEST(a_connection_in_the_backlog_is_still_accepted),

@@ -237,6 +237,10 @@ static void a_plugin_that_never_finishes_is_cut_off(void **state)
     weft_plugin_finish(b->init_done, WEFT_OK, NULL);
     test_loop_settle(&f->t);
     assert_int_equal(f->n_started, 1);
+    assert_int_equal(f->server->plugins_last->init.status,
+                     WEFT_DEADLINE_EXCEEDED);
+    assert_int_equal(f->server->plugins_last->close.status,
+                     WEFT_DEADLINE_EXCEEDED);
 }
 
 static void a_plugin_speaks_once(void **state)
