@@ -26,6 +26,7 @@ TESTED = {
     # These look at several layers, by what the layers show each other.
     "test/conformance": "core/rpc",
     "test/cluster": "core/rpc",
+    "test/interop": "core/rpc",
     "test/fuzz": "core/rpc",
     "test/support": "core/rpc",
 }
