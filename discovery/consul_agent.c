@@ -12,6 +12,7 @@
 
 #define REGAIN_MS 10000 /* a narrowed agent gets one slot back in each */
 #define TURN_MIN_MS 5
+#define FLAT_BYTES 65536 /* longer answers are read in slices */
 
 /* Everything of Consul's on one loop. */
 typedef struct consul_local {
@@ -112,6 +113,7 @@ static weft_status agent_new(weft__consul_agent **out, weft_loop *loop,
         .port = settings->port,
         .token = settings->token,
         .max_body_bytes = conf->max_body_bytes,
+        .flat_body_bytes = FLAT_BYTES,
         .tls = settings->tls,
         .tls_ca_file = settings->ca_file,
         .tls_cert_file = settings->cert_file,

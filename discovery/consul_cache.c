@@ -21,12 +21,14 @@
 #include <weft/mem.h>
 
 #define CACHE_BYTES (16u << 20)
-#define CACHE_HEAD "weft-cache 1\n"
+#define CACHE_MAGIC "weft-cache 1"
+#define CACHE_SLICE 131072 /* bytes in one step */
+#define CACHE_LINE (2u << 20)
+#define FNV_BASIS 0xcbf29ce484222325u
 
-static uint64_t fnv1a(const void *data, size_t n)
+static uint64_t fnv1a(uint64_t h, const void *data, size_t n)
 {
     const uint8_t *p = data;
-    uint64_t h = 0xcbf29ce484222325u;
 
     for (size_t i = 0; i < n; i++)
         h = (h ^ p[i]) * 0x100000001b3u;
@@ -77,7 +79,7 @@ char *weft__cache_path(const char *dir, const weft__consul_settings *agent,
         return NULL;
     if (weft__buf_printf(&name, "%s:%u %s", agent->host, agent->port, target) ==
         WEFT_OK) {
-        uint64_t hash = fnv1a(name.data, name.len);
+        uint64_t hash = fnv1a(FNV_BASIS, name.data, name.len);
 
         name.len = 0;
         if (weft__buf_printf(&name, "%s/%016llx.consul", dir,
@@ -124,54 +126,128 @@ static weft_status put_endpoint(weft__buf *out, const weft_endpoint *e)
     return status == WEFT_OK ? weft__buf_append(out, "\n", 1) : status;
 }
 
-static weft_status write_file(const char *path, const weft__buf *text)
-{
-    weft__buf other = {0};
-    weft_status status =
-        weft__buf_printf(&other, "%s.%ld", path, (long)getpid());
-    const char *temporary = (const char *)other.data;
-    size_t done = 0;
+struct weft__cache_writer {
+    char *path, *temporary;
+    weft_endpoints *list;
+    size_t at; /* the next endpoint */
+    weft__buf text;
+    uint64_t sum;
+    size_t total;
     int fd;
+    bool exists; /* the temporary file */
+};
 
+weft_status weft__cache_writer_new(weft__cache_writer **out, const char *path,
+                                   const char *target,
+                                   const weft_endpoints *list, int64_t now_s)
+{
+    weft__cache_writer *w = weft_calloc(1, sizeof(*w));
+    weft__buf name = {0};
+    weft_status status = WEFT_ENOMEM;
+
+    if (w == NULL)
+        return WEFT_ENOMEM;
+    w->fd = -1;
+    w->sum = FNV_BASIS;
+    w->list = weft_endpoints_ref(list);
+    if ((w->path = weft_strdup(path)) == NULL ||
+        weft__buf_printf(&name, "%s.%ld", path, (long)getpid()) != WEFT_OK)
+        goto fail;
+    w->temporary = (char *)name.data;
+    status = weft__buf_printf(&w->text, CACHE_MAGIC "\ntarget %s\nsaved %lld\n",
+                              target, (long long)now_s);
     if (status != WEFT_OK)
-        return status;
-    (void)unlink(temporary);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-    while (fd >= 0 && done < text->len) {
-        ssize_t n = write(fd, text->data + done, text->len - done);
+        goto fail;
+    (void)unlink(w->temporary);
+    w->fd = open(w->temporary,
+                 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (w->fd >= 0) {
+        w->exists = true;
+        *out = w;
+        return WEFT_OK;
+    }
+    status = WEFT_EIO;
+fail:
+    weft__cache_writer_free(w);
+    return status;
+}
+
+/* Writes what is in the buffer. */
+static weft_status flush(weft__cache_writer *w)
+{
+    size_t done = 0;
+
+    while (done < w->text.len) {
+        ssize_t n = write(w->fd, w->text.data + done, w->text.len - done);
 
         if (n <= 0 && errno != EINTR)
-            break;
+            return WEFT_EIO;
         done += n > 0 ? (size_t)n : 0;
     }
-    if (fd < 0 || (close(fd), done < text->len) ||
-        rename(temporary, path) != 0) {
-        (void)unlink(temporary);
-        status = WEFT_EIO;
-    }
-    weft__buf_fini(&other);
-    return status;
+    w->total += w->text.len;
+    w->text.len = 0;
+    return w->total <= CACHE_BYTES ? WEFT_OK : WEFT_ELIMIT;
+}
+
+static weft_status put_last(weft__cache_writer *w)
+{
+    weft_status status =
+        weft__buf_printf(&w->text, "end %016llx\n", (unsigned long long)w->sum);
+
+    if (status == WEFT_OK)
+        status = flush(w);
+    if (status != WEFT_OK)
+        return status;
+    close(w->fd);
+    w->fd = -1;
+    if (rename(w->temporary, w->path) != 0)
+        return WEFT_EIO;
+    w->exists = false;
+    return WEFT_OK;
+}
+
+weft_status weft__cache_writer_step(weft__cache_writer *w)
+{
+    size_t n = weft_endpoints_count(w->list);
+    weft_status status = WEFT_OK;
+
+    while (w->at < n && w->text.len < CACHE_SLICE && status == WEFT_OK)
+        status = put_endpoint(&w->text, weft_endpoints_at(w->list, w->at++));
+    if (status != WEFT_OK)
+        return status;
+    w->sum = fnv1a(w->sum, w->text.data, w->text.len);
+    if ((status = flush(w)) != WEFT_OK)
+        return status;
+    return w->at < n ? WEFT_EAGAIN : put_last(w);
+}
+
+void weft__cache_writer_free(weft__cache_writer *w)
+{
+    if (w == NULL)
+        return;
+    if (w->fd >= 0)
+        close(w->fd);
+    if (w->exists)
+        (void)unlink(w->temporary);
+    weft__buf_fini(&w->text);
+    weft_endpoints_unref(w->list);
+    weft_free(w->temporary);
+    weft_free(w->path);
+    weft_free(w);
 }
 
 weft_status weft__cache_write(const char *path, const char *target,
                               const weft_endpoints *list, int64_t now_s)
 {
-    weft__buf text = {0};
-    weft_status status = weft__buf_printf(
-        &text, CACHE_HEAD "target %s\nsaved %lld\n", target, (long long)now_s);
+    weft__cache_writer *w;
+    weft_status status = weft__cache_writer_new(&w, path, target, list, now_s);
 
-    for (size_t i = 0; i < weft_endpoints_count(list) && status == WEFT_OK; i++)
-        status = text.len < CACHE_BYTES - 65536
-                     ? put_endpoint(&text, weft_endpoints_at(list, i))
-                     : WEFT_ELIMIT;
-    if (status == WEFT_OK)
-        status =
-            weft__buf_printf(&text, "end %016llx\n",
-                             (unsigned long long)fnv1a(text.data, text.len));
-    if (status == WEFT_OK)
-        status = write_file(path, &text);
-    weft__buf_fini(&text);
+    if (status != WEFT_OK)
+        return status;
+    do
+        status = weft__cache_writer_step(w);
+    while (status == WEFT_EAGAIN);
+    weft__cache_writer_free(w);
     return status;
 }
 
@@ -267,92 +343,157 @@ static bool parse_saved(const char *line, int64_t *out)
     return true;
 }
 
-/* text is NUL-terminated and cut into pieces. */
-static weft_status parse(char *text, size_t len, const char *target,
-                         int64_t now_s, uint32_t max_age_ms,
-                         weft_endpoints_builder *builder)
-{
-    const size_t tail = sizeof("end 0123456789abcdef\n") - 1;
-    char expected[32], *save = NULL, *line;
-    int64_t saved;
-    weft_status status = WEFT_OK;
+struct weft__cache_reader {
+    char *target;
+    int64_t now_s;
+    uint32_t max_age_ms;
+    weft_endpoints_builder *builder;
+    weft__buf text; /* read, and not yet parsed */
+    uint64_t sum;
+    size_t total;
+    unsigned line; /* 0: the next is the first */
+    bool complete; /* the last line fitted; nothing may follow */
+    int fd;
+};
 
-    if (len < tail || strlen(text) != len)
-        return WEFT_ESYNTAX;
-    snprintf(expected, sizeof(expected), "end %016llx\n",
-             (unsigned long long)fnv1a(text, len - tail));
-    if (strcmp(text + len - tail, expected) != 0 ||
-        strncmp(text, CACHE_HEAD, strlen(CACHE_HEAD)) != 0)
-        return WEFT_ESYNTAX;
-    text[len - tail] = '\0';
-    strtok_r(text, "\n", &save);
-    line = strtok_r(NULL, "\n", &save);
-    if (line == NULL || strncmp(line, "target ", 7) != 0 ||
-        strcmp(line + 7, target) != 0)
-        return WEFT_ESYNTAX;
-    line = strtok_r(NULL, "\n", &save);
-    if (line == NULL || !parse_saved(line, &saved))
-        return WEFT_ESYNTAX;
-    if (max_age_ms != WEFT_OFF &&
-        (now_s < saved - 3600 || now_s - saved > (int64_t)max_age_ms / 1000))
-        return WEFT_ETIMEDOUT;
-    while (status == WEFT_OK && (line = strtok_r(NULL, "\n", &save)) != NULL)
-        status = strncmp(line, "endpoint ", 9) == 0
-                     ? take_endpoint(builder, line + 9)
-                     : WEFT_ESYNTAX;
-    return status;
-}
-
-static weft_status read_file(const char *path, char **out, size_t *len)
+weft_status weft__cache_reader_new(weft__cache_reader **out, const char *path,
+                                   const char *target, int64_t now_s,
+                                   uint32_t max_age_ms)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    weft__cache_reader *r;
     struct stat st;
-    char *text;
-    size_t done = 0;
 
     if (fd < 0)
         return errno == ENOENT ? WEFT_ENOENT : WEFT_EIO;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-        st.st_size > CACHE_BYTES) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(fd);
         return WEFT_ESYNTAX;
     }
-    if ((text = weft_malloc((size_t)st.st_size + 1)) == NULL) {
+    if ((r = weft_calloc(1, sizeof(*r))) == NULL) {
         close(fd);
         return WEFT_ENOMEM;
     }
-    while (done < (size_t)st.st_size) {
-        ssize_t n = read(fd, text + done, (size_t)st.st_size - done);
-
-        if (n == 0 || (n < 0 && errno != EINTR))
-            break;
-        done += n > 0 ? (size_t)n : 0;
+    r->fd = fd;
+    r->now_s = now_s;
+    r->max_age_ms = max_age_ms;
+    r->sum = FNV_BASIS;
+    if ((r->target = weft_strdup(target)) == NULL ||
+        weft_endpoints_builder_new(&r->builder) != WEFT_OK) {
+        weft__cache_reader_free(r);
+        return WEFT_ENOMEM;
     }
-    close(fd);
-    text[done] = '\0';
-    *out = text;
-    *len = done;
+    *out = r;
     return WEFT_OK;
+}
+
+/* One line without its end, NUL-terminated and cut into pieces. */
+static weft_status take_line(weft__cache_reader *r, char *line)
+{
+    char expected[32];
+    int64_t saved;
+
+    switch (r->line++) {
+    case 0:
+        return strcmp(line, CACHE_MAGIC) == 0 ? WEFT_OK : WEFT_ESYNTAX;
+    case 1:
+        return strncmp(line, "target ", 7) == 0 &&
+                       strcmp(line + 7, r->target) == 0
+                   ? WEFT_OK
+                   : WEFT_ESYNTAX;
+    case 2:
+        if (!parse_saved(line, &saved))
+            return WEFT_ESYNTAX;
+        return r->max_age_ms == WEFT_OFF ||
+                       (saved - 3600 <= r->now_s &&
+                        r->now_s - saved <= (int64_t)r->max_age_ms / 1000)
+                   ? WEFT_OK
+                   : WEFT_ETIMEDOUT;
+    default:
+        if (strncmp(line, "endpoint ", 9) == 0)
+            return take_endpoint(r->builder, line + 9);
+        snprintf(expected, sizeof(expected), "end %016llx",
+                 (unsigned long long)r->sum);
+        r->complete = strcmp(line, expected) == 0;
+        return r->complete ? WEFT_OK : WEFT_ESYNTAX;
+    }
+}
+
+/* The whole lines of the buffer. */
+static weft_status take_lines(weft__cache_reader *r)
+{
+    size_t done = 0;
+    weft_status status = WEFT_OK;
+
+    while (status == WEFT_OK && done < r->text.len) {
+        uint8_t *line = r->text.data + done;
+        uint8_t *end = memchr(line, '\n', r->text.len - done);
+        size_t n;
+
+        if (end == NULL)
+            break;
+        n = (size_t)(end - line) + 1;
+        if (r->complete || memchr(line, '\0', n) != NULL)
+            return WEFT_ESYNTAX;
+        if (strncmp((const char *)line, "end ", 4) != 0)
+            r->sum = fnv1a(r->sum, line, n);
+        *end = '\0';
+        status = take_line(r, (char *)line);
+        done += n;
+    }
+    weft__buf_consume(&r->text, done);
+    return status;
+}
+
+weft_status weft__cache_reader_step(weft__cache_reader *r, weft_endpoints **out)
+{
+    weft_endpoints_builder *builder = r->builder;
+    weft_status status = weft__buf_reserve(&r->text, CACHE_SLICE);
+    ssize_t n;
+
+    if (status != WEFT_OK)
+        return status;
+    n = read(r->fd, r->text.data + r->text.len, CACHE_SLICE);
+    if (n < 0)
+        return errno == EINTR ? WEFT_EAGAIN : WEFT_EIO;
+    r->text.len += (size_t)n;
+    r->total += (size_t)n;
+    if ((status = take_lines(r)) != WEFT_OK)
+        return status;
+    if (n > 0)
+        return r->total <= CACHE_BYTES && r->text.len <= CACHE_LINE
+                   ? WEFT_EAGAIN
+                   : WEFT_ESYNTAX;
+    if (!r->complete || r->text.len > 0)
+        return WEFT_ESYNTAX;
+    r->builder = NULL;
+    return weft_endpoints_builder_finish(builder, out);
+}
+
+void weft__cache_reader_free(weft__cache_reader *r)
+{
+    if (r == NULL)
+        return;
+    close(r->fd);
+    weft__buf_fini(&r->text);
+    weft_endpoints_builder_free(r->builder);
+    weft_free(r->target);
+    weft_free(r);
 }
 
 weft_status weft__cache_read(const char *path, const char *target,
                              int64_t now_s, uint32_t max_age_ms,
                              weft_endpoints **out)
 {
-    weft_endpoints_builder *builder = NULL;
-    char *text = NULL;
-    size_t len;
-    weft_status status = read_file(path, &text, &len);
+    weft__cache_reader *r;
+    weft_status status =
+        weft__cache_reader_new(&r, path, target, now_s, max_age_ms);
 
-    if (status == WEFT_OK)
-        status = weft_endpoints_builder_new(&builder);
-    if (status == WEFT_OK)
-        status = parse(text, len, target, now_s, max_age_ms, builder);
-    if (status == WEFT_OK) {
-        status = weft_endpoints_builder_finish(builder, out);
-        builder = NULL;
-    }
-    weft_endpoints_builder_free(builder);
-    weft_free(text);
+    if (status != WEFT_OK)
+        return status;
+    do
+        status = weft__cache_reader_step(r, out);
+    while (status == WEFT_EAGAIN);
+    weft__cache_reader_free(r);
     return status;
 }

@@ -33,7 +33,9 @@ typedef struct entry {
 
 struct weft__catalog {
     weft__catalog_conf conf;
-    uint8_t *body;
+    weft__http_body *body; /* or text */
+    uint8_t *text;
+    size_t text_len, text_at;
     weft__json *json;
     weft_endpoints_builder *builder;
     entry entry;
@@ -299,28 +301,63 @@ static const weft__json_visitor visitor = {on_value, on_begin, on_end};
 
 /* --- the whole --- */
 
+static size_t read_more(void *from, void *out, size_t n)
+{
+    weft__catalog *c = from;
+
+    if (c->body != NULL)
+        return weft__http_body_read(c->body, out, n);
+    if (n > c->text_len - c->text_at)
+        n = c->text_len - c->text_at;
+    memcpy(out, c->text + c->text_at, n);
+    c->text_at += n;
+    return n;
+}
+
+static weft_status start(weft__catalog **out, weft__catalog *c,
+                         const weft__catalog_conf *conf)
+{
+    weft_status status;
+
+    c->conf = *conf;
+    if ((status = weft_endpoints_builder_new(&c->builder)) != WEFT_OK ||
+        (status = weft__json_new(&c->json, &visitor, c, read_more, c)) !=
+            WEFT_OK) {
+        weft__catalog_free(c);
+        return status;
+    }
+    *out = c;
+    return WEFT_OK;
+}
+
 weft_status weft__catalog_new(weft__catalog **out,
-                              const weft__catalog_conf *conf, const void *body,
+                              const weft__catalog_conf *conf, const void *text,
                               size_t len)
 {
     weft__catalog *c = weft_calloc(1, sizeof(*c));
-    weft_status status = WEFT_ENOMEM;
 
-    if (c == NULL)
+    if (c == NULL || (c->text = weft_malloc(len)) == NULL) {
+        weft_free(c);
         return WEFT_ENOMEM;
-    c->conf = *conf;
-    if ((c->body = weft_malloc(len)) == NULL)
-        goto fail;
-    memcpy(c->body, body, len);
-    if ((status = weft_endpoints_builder_new(&c->builder)) != WEFT_OK ||
-        (status = weft__json_new(&c->json, &visitor, c, c->body, len)) !=
-            WEFT_OK)
-        goto fail;
-    *out = c;
-    return WEFT_OK;
-fail:
-    weft__catalog_free(c);
-    return status;
+    }
+    if (len > 0)
+        memcpy(c->text, text, len);
+    c->text_len = len;
+    return start(out, c, conf);
+}
+
+weft_status weft__catalog_new_body(weft__catalog **out,
+                                   const weft__catalog_conf *conf,
+                                   weft__http_body *body)
+{
+    weft__catalog *c = weft_calloc(1, sizeof(*c));
+
+    if (c == NULL) {
+        weft__http_body_free(body);
+        return WEFT_ENOMEM;
+    }
+    c->body = body;
+    return start(out, c, conf);
 }
 
 weft_status weft__catalog_step(weft__catalog *c)
@@ -384,6 +421,7 @@ void weft__catalog_free(weft__catalog *c)
     weft__json_free(c->json);
     weft_endpoints_builder_free(c->builder);
     weft_arena_fini(&c->arena);
-    weft_free(c->body);
+    weft__http_body_free(c->body);
+    weft_free(c->text);
     weft_free(c);
 }

@@ -5,8 +5,9 @@
  * is consul_json.c       JSON by events, in slices (yajl stays here)
  *     consul_catalog.c    an answer of Consul's becomes endpoints
  *     consul_cache.c      the last good list in a file
+ *     consul_target.c     a target becomes a query
  *     consul_watch.c      the resolver
- *     consul_registrar.c  the registrar; consul_body.c writes its requests */
+ *     consul_registrar.c  the registrar; consul_instance.c writes its texts */
 #ifndef WEFT_CONSUL_INTERNAL_H
 #define WEFT_CONSUL_INTERNAL_H
 
@@ -42,6 +43,21 @@ void weft__consul_settings_fini(weft__consul_settings *s);
 
 /* 1 to 128 of [A-Za-z0-9._-], which every part of Consul can bear. */
 bool weft__consul_name_valid(const char *name);
+
+/* --- consul_target.c --- */
+
+/* What a watch asks for. */
+typedef struct weft__consul_target {
+    weft_watch *watch;
+    char *path; /* of the query, with the parameters that never change; owned */
+    bool kv, warnings, stale;
+    uint32_t wait_ms;
+} weft__consul_target;
+
+/* On failure the watch has been told why; fini all the same. */
+weft_status weft__consul_target_init(weft__consul_target *t, weft_watch *watch,
+                                     bool kv, uint32_t wait_ms);
+void weft__consul_target_fini(weft__consul_target *t);
 
 /* --- consul_agent.c --- */
 
@@ -128,14 +144,18 @@ typedef struct weft__json_visitor {
                        weft__json_type type);
 } weft__json_visitor;
 
+/* Gives the next bytes of a text: up to n, 0 at its end. */
+typedef size_t (*weft__json_source)(void *from, void *out, size_t n);
+
 typedef struct weft__json weft__json;
 
-/* Borrows body until it is freed.  ENOMEM. */
+/* ENOMEM. */
 weft_status weft__json_new(weft__json **out, const weft__json_visitor *visitor,
-                           void *user, const void *body, size_t len);
+                           void *user, weft__json_source source, void *from);
 
-/* Parses the next slice, cut between tokens.  EAGAIN: more to do; OK: the whole
- * text was one JSON value; ESYNTAX, ELIMIT, ENOMEM, or a visitor's status. */
+/* Reads and parses the next slice, cut between tokens.  EAGAIN: more to do; OK:
+ * the whole text was one JSON value; ESYNTAX, ELIMIT, ENOMEM, or a visitor's
+ * status. */
 weft_status weft__json_step(weft__json *json);
 size_t weft__json_offset(const weft__json *json); /* bytes done; for errors */
 void weft__json_free(weft__json *json);           /* NULL is fine */
@@ -157,10 +177,15 @@ typedef struct weft__catalog_conf {
 
 typedef struct weft__catalog weft__catalog;
 
-/* Copies body; conf's strings are borrowed.  ENOMEM. */
+/* Copies text; conf's strings are borrowed.  ENOMEM. */
 weft_status weft__catalog_new(weft__catalog **out,
-                              const weft__catalog_conf *conf, const void *body,
+                              const weft__catalog_conf *conf, const void *text,
                               size_t len);
+
+/* The same with a body, which it takes; on failure too. */
+weft_status weft__catalog_new_body(weft__catalog **out,
+                                   const weft__catalog_conf *conf,
+                                   weft__http_body *body);
 
 /* One slice; as weft__json_step().  On an error weft__catalog_error() says
  * what. */
@@ -180,11 +205,31 @@ void weft__catalog_free(weft__catalog *catalog); /* NULL is fine */
 char *weft__cache_path(const char *dir, const weft__consul_settings *agent,
                        const char *target);
 
-/* Replaces the file as a whole: another reader sees the old or the new one. */
+/* Both work in steps that do not hold the loop: EAGAIN means that there is more
+ * to do, and anything else that only free may follow. */
+typedef struct weft__cache_writer weft__cache_writer;
+typedef struct weft__cache_reader weft__cache_reader;
+
+/* Replaces the file as a whole: another reader sees the old or the new one.
+ * Shares list.  EIO, ENOMEM. */
+weft_status weft__cache_writer_new(weft__cache_writer **out, const char *path,
+                                   const char *target,
+                                   const weft_endpoints *list, int64_t now_s);
+weft_status weft__cache_writer_step(weft__cache_writer *w); /* or ELIMIT */
+void weft__cache_writer_free(weft__cache_writer *w);        /* NULL is fine */
+
+/* ENOENT: there is none; from step also ESYNTAX: cut off or damaged; ETIMEDOUT:
+ * too old. */
+weft_status weft__cache_reader_new(weft__cache_reader **out, const char *path,
+                                   const char *target, int64_t now_s,
+                                   uint32_t max_age_ms);
+weft_status weft__cache_reader_step(weft__cache_reader *r,
+                                    weft_endpoints **out);
+void weft__cache_reader_free(weft__cache_reader *r); /* NULL is fine */
+
+/* The same at once, for what is small. */
 weft_status weft__cache_write(const char *path, const char *target,
                               const weft_endpoints *list, int64_t now_s);
-
-/* ENOENT: there is none; ESYNTAX: cut off or damaged; ETIMEDOUT: too old. */
 weft_status weft__cache_read(const char *path, const char *target,
                              int64_t now_s, uint32_t max_age_ms,
                              weft_endpoints **out);

@@ -2,11 +2,16 @@
  * yajl.
  *
  *  I1. yajl never sees a token in two pieces: it would read a long one again
- * from its start with every piece.  A scanner of ours cuts between tokens. I2.
- * yajl does not check its allocations.  They come from a list of ours, and when
- * there is no memory, on_* jumps out over yajl's frames, which own nothing
- * else; weft__json_free() then drops the list. I3. yajl has no limit to depth:
- * we count.  Its tree API recurses and is not used. */
+ *      from its start with every piece.  A scanner of ours cuts between tokens;
+ *      what is behind the last cut waits in the buffer.
+ *
+ *  I2. yajl does not check its allocations.  They come from a list of ours, and
+ *      when there is no memory, on_* jumps out over the frames of yajl, which
+ *      own nothing else; weft__json_free() then drops the list.
+ *
+ *  I3. yajl has no limit to depth: we count.  Its tree API recurses and is not
+ *      used.
+ */
 #include "consul_internal.h"
 
 #include <setjmp.h>
@@ -25,9 +30,12 @@ union block {
 struct weft__json {
     const weft__json_visitor *visitor;
     void *user;
-    const uint8_t *body;
-    size_t len, pos;
-    bool in_string, escaped; /* the scanner, at pos */
+    weft__json_source source;
+    void *from;
+    weft__buf buf;           /* read, and not yet parsed */
+    size_t scanned;          /* of buf, by the scanner */
+    bool in_string, escaped; /* the scanner's, there */
+    size_t done;             /* bytes parsed */
     yajl_handle yajl;
     yajl_alloc_funcs memory;
     block *blocks;
@@ -177,7 +185,7 @@ static yajl_callbacks callbacks = {
 };
 
 weft_status weft__json_new(weft__json **out, const weft__json_visitor *visitor,
-                           void *user, const void *body, size_t len)
+                           void *user, weft__json_source source, void *from)
 {
     weft__json *j = weft_calloc(1, sizeof(*j));
 
@@ -185,8 +193,8 @@ weft_status weft__json_new(weft__json **out, const weft__json_visitor *visitor,
         return WEFT_ENOMEM;
     j->visitor = visitor;
     j->user = user;
-    j->body = body;
-    j->len = len;
+    j->source = source;
+    j->from = from;
     j->memory = (yajl_alloc_funcs){on_malloc, on_realloc, on_free, j};
     if (setjmp(j->no_memory) != 0) {
         weft__json_free(j);
@@ -197,16 +205,15 @@ weft_status weft__json_new(weft__json **out, const weft__json_visitor *visitor,
     return WEFT_OK;
 }
 
-/* The end of the next slice (I1), or 0 when a token is too long. */
-static size_t slice_end(weft__json *j)
+/* Scans what is new in the buffer; returns the last place between two tokens
+ * (I1), 0 when there is none. */
+static size_t last_cut(weft__json *j)
 {
-    size_t limit = WEFT__JSON_SLICE + WEFT__JSON_TOKEN;
+    size_t cut = 0;
 
-    for (size_t i = j->pos; i < j->len; i++) {
-        uint8_t c = j->body[i];
+    for (; j->scanned < j->buf.len; j->scanned++) {
+        uint8_t c = j->buf.data[j->scanned];
 
-        if (i - j->pos >= limit)
-            return 0;
         if (j->in_string) {
             if (j->escaped)
                 j->escaped = false;
@@ -216,42 +223,57 @@ static size_t slice_end(weft__json *j)
                 j->in_string = false;
         } else if (c == '"') {
             j->in_string = true;
-        } else if (i - j->pos >= WEFT__JSON_SLICE &&
-                   (c == ',' || c == ']' || c == '}')) {
-            return i + 1;
+        } else if (c == ',' || c == ']' || c == '}' || c == '[') {
+            cut = j->scanned + 1;
         }
     }
-    return j->len;
+    return cut;
 }
 
-weft_status weft__json_step(weft__json *j)
+/* Hands the first n bytes of the buffer to yajl; at the end it must have been
+ * one whole value. */
+static weft_status parse(weft__json *j, size_t n, bool at_end)
 {
     yajl_status status;
-    size_t to;
 
     if (setjmp(j->no_memory) != 0)
         return WEFT_ENOMEM;
-    if (j->len == 0)
-        return WEFT_ESYNTAX;
-    if ((to = slice_end(j)) == 0)
-        return WEFT_ELIMIT;
-    status = yajl_parse(j->yajl, j->body + j->pos, to - j->pos);
-    if (status == yajl_status_ok) {
-        j->pos = to;
-        if (to < j->len)
-            return WEFT_EAGAIN;
-        status = yajl_complete_parse(j->yajl);
+    status = n > 0 ? yajl_parse(j->yajl, j->buf.data, n) : yajl_status_ok;
+    if (status != yajl_status_ok) {
+        j->done += yajl_get_bytes_consumed(j->yajl);
     } else {
-        j->pos += yajl_get_bytes_consumed(j->yajl);
+        j->done += n;
+        if (at_end)
+            status = yajl_complete_parse(j->yajl);
     }
     if (status == yajl_status_client_canceled)
         return j->status;
     return status == yajl_status_ok ? WEFT_OK : WEFT_ESYNTAX;
 }
 
+weft_status weft__json_step(weft__json *j)
+{
+    weft_status status;
+    size_t got, cut;
+
+    if (weft__buf_reserve(&j->buf, WEFT__JSON_SLICE) != WEFT_OK)
+        return WEFT_ENOMEM;
+    got = j->source(j->from, j->buf.data + j->buf.len, WEFT__JSON_SLICE);
+    j->buf.len += got;
+    cut = last_cut(j);
+    if (got == 0)
+        cut = j->buf.len;
+    else if (cut == 0 && j->buf.len > WEFT__JSON_TOKEN)
+        return WEFT_ELIMIT;
+    status = parse(j, cut, got == 0);
+    weft__buf_consume(&j->buf, cut);
+    j->scanned -= cut;
+    return status == WEFT_OK && got > 0 ? WEFT_EAGAIN : status;
+}
+
 size_t weft__json_offset(const weft__json *j)
 {
-    return j->pos;
+    return j->done;
 }
 
 void weft__json_free(weft__json *j)
@@ -260,14 +282,34 @@ void weft__json_free(weft__json *j)
         return;
     while (j->blocks != NULL)
         on_free(j, j->blocks + 1);
+    weft__buf_fini(&j->buf);
     weft_free(j);
+}
+
+typedef struct short_text {
+    const uint8_t *at;
+    size_t left;
+} short_text;
+
+static size_t read_short(void *from, void *out, size_t n)
+{
+    short_text *text = from;
+
+    if (n > text->left)
+        n = text->left;
+    if (n > 0)
+        memcpy(out, text->at, n);
+    text->at += n;
+    text->left -= n;
+    return n;
 }
 
 weft_status weft__json_parse(const weft__json_visitor *visitor, void *user,
                              const void *body, size_t len)
 {
+    short_text text = {body, len};
     weft__json *j;
-    weft_status status = weft__json_new(&j, visitor, user, body, len);
+    weft_status status = weft__json_new(&j, visitor, user, read_short, &text);
 
     if (status != WEFT_OK)
         return status;

@@ -5,10 +5,12 @@
  * there will be something to do.  Nothing else sends requests.
  *
  *  I1. One write is in flight at most: while one hangs (9 to 22 s were seen
- * when a leader is lost), the agent holds up the others behind it as well. I2.
- * "registered" means that the agent said so once; it is taken back by a beat or
- * a look that it answers with "unknown". I3. After leave() nothing registers
- * any more.
+ *      when a leader is lost), the agent holds up the others behind it as well.
+ *
+ *  I2. "registered" means that the agent said so once; it is taken back by a
+ *      beat or a look that it answers with "unknown".
+ *
+ *  I3. After leave() nothing registers any more.
  *
  * Catalogue: register as critical, beat if under a TTL, look every 15 s whether
  * the agent still knows us, every 60 s whether the catalogue lists us; at the
@@ -99,7 +101,7 @@ static bool is_ttl(const consul_registrar *r)
 
 static bool says(const weft__http_answer *answer, const char *text)
 {
-    return answer->body_len > 0 &&
+    return answer->body != NULL &&
            memmem(answer->body, answer->body_len, text, strlen(text)) != NULL;
 }
 
@@ -113,7 +115,7 @@ static void describe(const weft__http_answer *answer, char *out, size_t size)
     char text[120];
     size_t n = 0;
 
-    for (; answer->error == WEFT__HTTP_OK && n < answer->body_len &&
+    for (; answer->body != NULL && n < answer->body_len &&
            n + 1 < sizeof(text) && answer->body[n] != '\n';
          n++)
         text[n] = answer->body[n] >= 32 && answer->body[n] < 127 &&
@@ -279,7 +281,7 @@ static void after_key(consul_registrar *r, weft__consul_instance *i,
 
 static void after_session(consul_registrar *r, const weft__http_answer *answer)
 {
-    if (!good(answer) ||
+    if (!good(answer) || answer->body == NULL ||
         !find_text(answer, NULL, "ID", r->session, sizeof(r->session))) {
         r->session[0] = '\0';
         try_later(r, "make session", answer);
@@ -386,8 +388,9 @@ static void after_catalog(consul_registrar *r, weft__consul_instance *i,
     weft__catalog *catalog;
     weft_status status;
 
-    if (!good(answer) || weft__catalog_new(&catalog, &conf, answer->body,
-                                           answer->body_len) != WEFT_OK)
+    if (!good(answer) || answer->body == NULL ||
+        weft__catalog_new(&catalog, &conf, answer->body, answer->body_len) !=
+            WEFT_OK)
         return;
     do
         status = weft__catalog_step(catalog);
@@ -412,7 +415,7 @@ static void on_read(const weft__http_answer *answer, void *user)
     r->read = NULL;
     if (r->reading == LOOK)
         after_look(r, i, answer);
-    else if (r->reading == WHO && good(answer))
+    else if (r->reading == WHO && good(answer) && answer->body != NULL)
         find_text(answer, "Config", "NodeID", r->node, sizeof(r->node));
     else if (r->reading == LOOK_CATALOG)
         after_catalog(r, i, answer);

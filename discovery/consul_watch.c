@@ -2,20 +2,22 @@
  *
  * A watch asks, is answered, waits, asks again:
  *
- *     starting -> asking -> reading -> pausing -> asking ...
- *                   any error -> backing off -> asking
- *                   no slot for a blocking query -> polling (in the agent's
- * ring)
+ *     starting -> asking -> reading -> pausing -> blocking -> reading ...
+ *     any error -> backing off -> asking
+ *     no slot for a blocking query -> polling, in the agent's ring
  *
  *  I1. One of these is set, and no two of the first three: a call in flight, a
  *      catalog being read, an armed timer; else a place in the ring.
+ *
  *  I2. index is taken from good answers alone; every error and every index that
  *      goes backwards sets it to 0, which asks without blocking.  (A server
- * that lost its data counts from the start again; a watch that kept its index
- *      was blind for as long as one query waits.)
+ *      that lost its data counts from the start again; a watch that kept its
+ *      index was blind for as long as one query waits.)
+ *
  *  I3. A list is replaced by another list, or by an empty one that was seen
- * twice, the second time consistently, and not within grace_ms of any trouble
- *      (an error, an index that went backwards).  Never by an error.
+ *      twice, the second time consistently, and not within grace_ms of any
+ *      trouble (an error, an index that went backwards).  Never by an error.
+ *
  *  I4. Every query has a deadline of ours: Consul itself can be silent for as
  *      long as its own timeouts (18 to 40 s were seen).
  *
@@ -38,20 +40,19 @@
 #define BACKOFF_BASE_MS 250u
 #define BACKOFF_MAX_MS 10000u
 #define REFUSED_MIN_MS 1000
+#define REFUSED_WITHIN_MS 1000 /* later it is a server that died */
 #define CONFIRM_MS 1000
 #define WAIT_MIN_MS 1000
-#define WAIT_MAX_MS 600000
 #define CACHE_DELAY_MS 1000
+#define CACHE_AT_ONCE 1000 /* endpoints */
 
 typedef struct consul_watch {
     weft_watch *watch;
     weft_loop *loop;
     weft_consul_conf *conf; /* owned */
     weft__consul_agent *agent;
-    char *path;       /* of the query, with the parameters that never change */
+    weft__consul_target target;
     char *cache_path; /* NULL: none */
-    bool kv, warnings, stale;
-    uint32_t wait_ms;
 
     /* I1 */
     const char *state;
@@ -79,6 +80,11 @@ typedef struct consul_watch {
     uint64_t requests;
     size_t skipped;
     weft_timer cache_timer;
+    weft__cache_writer *cache_writer;
+    weft__cache_reader *cache_reader;
+    weft__deferred cache_step; /* of either */
+    weft_status fail_status;   /* told when the cache has been tried */
+    char fail_text[256];
     weft_log_limit log_limit;
 } consul_watch;
 
@@ -100,50 +106,122 @@ static void wait_then_ask(consul_watch *c, uint32_t ms, const char *state)
 
 /* --- the last good list --- */
 
+static void cache_not_written(consul_watch *c, weft_status status)
+{
+    weft_log_limited(&c->log_limit, WEFT_LOG_WARN,
+                     "discovery cache not written", "file=%s error=\"%s\"",
+                     c->cache_path, weft_status_text(status));
+}
+
+static void on_cache_write(void *arg)
+{
+    consul_watch *c = arg;
+    weft_status status = weft__cache_writer_step(c->cache_writer);
+
+    if (status == WEFT_EAGAIN) {
+        weft__loop_defer(c->loop, &c->cache_step, on_cache_write, c);
+        return;
+    }
+    weft__cache_writer_free(c->cache_writer);
+    c->cache_writer = NULL;
+    if (status != WEFT_OK)
+        cache_not_written(c, status);
+}
+
+/* An empty list is not written: the last good one stays. */
 static void on_cache_timer(weft_timer *timer, void *user)
 {
     consul_watch *c = user;
     const weft_endpoints *list = weft_watch_list(c->watch);
     weft_status status;
 
-    (void)timer;
+    if (c->cache_writer != NULL || c->cache_reader != NULL) {
+        weft_timer_start(timer, CACHE_DELAY_MS);
+        return;
+    }
     if (weft_endpoints_count(list) == 0)
-        return; /* the last good one stays */
-    status = weft__cache_write(c->cache_path, weft_watch_target(c->watch), list,
-                               time(NULL));
-    if (status != WEFT_OK)
-        weft_log_limited(&c->log_limit, WEFT_LOG_WARN,
-                         "discovery cache not written", "file=%s error=\"%s\"",
-                         c->cache_path, weft_status_text(status));
+        return;
+    status =
+        weft__cache_writer_new(&c->cache_writer, c->cache_path,
+                               weft_watch_target(c->watch), list, time(NULL));
+    if (status == WEFT_OK)
+        on_cache_write(c);
+    else
+        cache_not_written(c, status);
 }
 
-/* Whether there is a list now. */
-static bool start_from_cache(consul_watch *c)
+/* At the end there are no more rounds: what is small is written at once. */
+static void cache_close(consul_watch *c)
 {
-    weft_endpoints *list = NULL;
-    weft_status status;
+    const weft_endpoints *list = weft_watch_list(c->watch);
+    bool due = weft_timer_armed(&c->cache_timer) || c->cache_writer != NULL;
 
-    if (c->cache_tried || c->cache_path == NULL)
-        return false;
-    c->cache_tried = true;
-    status = weft__cache_read(c->cache_path, weft_watch_target(c->watch),
-                              time(NULL), c->conf->cache_max_age_ms, &list);
-    if (status == WEFT_OK && weft_endpoints_count(list) > 0) {
+    weft_timer_stop(&c->cache_timer);
+    weft__loop_undefer(c->loop, &c->cache_step);
+    weft__cache_writer_free(c->cache_writer);
+    weft__cache_reader_free(c->cache_reader);
+    if (due && weft_endpoints_count(list) > 0 &&
+        weft_endpoints_count(list) <= CACHE_AT_ONCE)
+        (void)weft__cache_write(c->cache_path, weft_watch_target(c->watch),
+                                list, time(NULL));
+}
+
+static void tell_failure(consul_watch *c)
+{
+    weft_watch_fail(c->watch, c->fail_status, "%s", c->fail_text);
+}
+
+static void cache_was_read(consul_watch *c, weft_status status,
+                           weft_endpoints *list)
+{
+    if (status == WEFT_OK && weft_endpoints_count(list) > 0 &&
+        weft_watch_list(c->watch) == NULL) {
         weft_log_info("discovery starts from the cache",
                       "target=\"%s\" endpoints=%zu",
                       weft_watch_target(c->watch), weft_endpoints_count(list));
         c->from_cache = true;
         weft_watch_publish(c->watch, list);
-        return true;
+    } else {
+        weft_endpoints_unref(list);
     }
-    weft_endpoints_unref(list);
     if (status != WEFT_OK && status != WEFT_ENOENT)
         weft_log_warn("discovery cache ignored", "file=%s error=\"%s\"",
                       c->cache_path,
                       status == WEFT_ESYNTAX     ? "cut off or damaged"
                       : status == WEFT_ETIMEDOUT ? "too old"
                                                  : weft_status_text(status));
-    return false;
+    if (c->failures > 0)
+        tell_failure(c);
+}
+
+static void on_cache_read(void *arg)
+{
+    consul_watch *c = arg;
+    weft_endpoints *list = NULL;
+    weft_status status = weft__cache_reader_step(c->cache_reader, &list);
+
+    if (status == WEFT_EAGAIN) {
+        weft__loop_defer(c->loop, &c->cache_step, on_cache_read, c);
+        return;
+    }
+    weft__cache_reader_free(c->cache_reader);
+    c->cache_reader = NULL;
+    cache_was_read(c, status, list);
+}
+
+/* Once, when the first question has failed. */
+static void start_from_cache(consul_watch *c)
+{
+    weft_status status;
+
+    c->cache_tried = true;
+    status = weft__cache_reader_new(&c->cache_reader, c->cache_path,
+                                    weft_watch_target(c->watch), time(NULL),
+                                    c->conf->cache_max_age_ms);
+    if (status == WEFT_OK)
+        on_cache_read(c);
+    else
+        cache_was_read(c, status, NULL);
 }
 
 /* --- trouble --- */
@@ -169,11 +247,15 @@ static void fail(consul_watch *c, weft_status status, uint32_t least_ms,
         weft_log_limited(&c->log_limit, WEFT_LOG_WARN, "consul watch failed",
                          "target=\"%s\" error=\"%s\"",
                          weft_watch_target(c->watch), text);
-    if (weft_watch_list(c->watch) == NULL)
+    c->fail_status = status;
+    snprintf(c->fail_text, sizeof(c->fail_text), "consul %s:%u: %s",
+             weft__consul_agent_settings(c->agent)->host,
+             weft__consul_agent_settings(c->agent)->port, text);
+    if (weft_watch_list(c->watch) == NULL && !c->cache_tried &&
+        c->cache_path != NULL)
         start_from_cache(c);
-    weft_watch_fail(c->watch, status, "consul %s:%u: %s",
-                    weft__consul_agent_settings(c->agent)->host,
-                    weft__consul_agent_settings(c->agent)->port, text);
+    else if (c->cache_reader == NULL)
+        tell_failure(c);
     if (base > BACKOFF_MAX_MS)
         base = BACKOFF_MAX_MS;
     delay = between(c, base / 2, base + base / 2);
@@ -191,7 +273,7 @@ static void refused(consul_watch *c, const char *text)
 
 static weft_status query(const consul_watch *c, weft__buf *out)
 {
-    weft_status status = weft__buf_printf(out, "%s%s", c->path,
+    weft_status status = weft__buf_printf(out, "%s%s", c->target.path,
                                           c->confirming    ? "&consistent"
                                           : c->asked_stale ? "&stale"
                                                            : "");
@@ -210,11 +292,11 @@ static uint32_t wait_of(const consul_watch *c)
     uint64_t now = weft_loop_now_ms(c->loop), left;
 
     if (!c->unconfirmed_empty || c->trouble_until <= now)
-        return c->wait_ms;
+        return c->target.wait_ms;
     left = c->trouble_until - now;
     if (left < WAIT_MIN_MS)
         left = WAIT_MIN_MS;
-    return left < c->wait_ms ? (uint32_t)left : c->wait_ms;
+    return left < c->target.wait_ms ? (uint32_t)left : c->target.wait_ms;
 }
 
 static void on_answer(const weft__http_answer *answer, void *user);
@@ -230,7 +312,7 @@ static void send_query(consul_watch *c, bool blocking)
     c->waits_ms = wait;
     c->sent_at = weft_loop_now_ms(c->loop);
     c->state = blocking ? "blocking" : "asking";
-    c->asked_stale = c->stale && !c->confirming && !c->catching_up;
+    c->asked_stale = c->target.stale && !c->confirming && !c->catching_up;
     status = query(c, &path);
     if (status == WEFT_OK)
         status = weft__consul_send(c->agent, "GET", (const char *)path.data,
@@ -407,8 +489,8 @@ static const char *plain(const weft__http_answer *answer, char *out,
 {
     size_t n = 0;
 
-    while (n < answer->body_len && n + 1 < size && answer->body[n] != '\n' &&
-           answer->body[n] != '\r') {
+    while (answer->body != NULL && n < answer->body_len && n + 1 < size &&
+           answer->body[n] != '\n' && answer->body[n] != '\r') {
         uint8_t ch = answer->body[n];
 
         out[n++] = ch >= 32 && ch < 127 && ch != '"' ? (char)ch : '?';
@@ -479,14 +561,15 @@ static void on_answer(const weft__http_answer *answer, void *user)
 {
     static const char none[] = "[]"; /* a key that is missing: the empty set */
     consul_watch *c = user;
-    const weft__catalog_conf conf = {.kv = c->kv, .warnings = c->warnings};
-    const void *body = answer->body;
-    size_t len = answer->body_len;
+    const weft__catalog_conf conf = {.kv = c->target.kv,
+                                     .warnings = c->target.warnings};
+    weft__http_body *body = NULL;
     bool missing;
     weft_status status;
 
     c->call = NULL;
-    if (answer->error == WEFT__HTTP_EOF && answer->fresh) {
+    if (answer->error == WEFT__HTTP_EOF && answer->fresh &&
+        weft_loop_now_ms(c->loop) - c->sent_at < REFUSED_WITHIN_MS) {
         refused(c, "closed without an answer: too many connections?");
         return;
     }
@@ -495,146 +578,31 @@ static void on_answer(const weft__http_answer *answer, void *user)
              weft__http_error_text(answer->error));
         return;
     }
-    missing = c->kv && answer->code == 404 &&
+    missing = c->target.kv && answer->code == 404 &&
               weft__http_header(answer, "X-Consul-Index") != NULL;
     if (answer->code != 200 && !missing) {
         on_status(c, answer);
         return;
     }
-    if (missing) {
-        body = none;
-        len = sizeof(none) - 1;
-    }
-    if (len == 0) {
+    if (answer->body_len == 0 && !missing) {
         fail(c, WEFT_EPROTO, 0, "an answer without a body");
         return;
     }
     take_index(c, answer);
     c->state = "reading";
-    if ((status = weft__catalog_new(&c->catalog, &conf, body, len)) != WEFT_OK)
+    if (missing)
+        status = weft__catalog_new(&c->catalog, &conf, none, sizeof(none) - 1);
+    else if ((status = weft__http_take_body(answer, &body)) == WEFT_OK)
+        status = weft__catalog_new_body(&c->catalog, &conf, body);
+    if (status != WEFT_OK)
         fail(c, status, 0, "%s", weft_status_text(status));
     else
         on_slice(c);
 }
 
-/* --- the target --- */
+/* --- the resolvers --- */
 
-typedef struct parameter {
-    const char *name;
-    bool kv; /* consul+kv knows it too */
-} parameter;
-
-static const parameter parameters[] = {
-    {"dc", true},       {"tag", false},  {"near", false}, {"filter", false},
-    {"passing", false}, {"stale", true}, {"wait", true},
-};
-
-static bool is_true(const char *value)
-{
-    return value[0] == '\0' || strcmp(value, "true") == 0 ||
-           strcmp(value, "1") == 0;
-}
-
-static bool is_false(const char *value)
-{
-    return strcmp(value, "false") == 0 || strcmp(value, "0") == 0;
-}
-
-static weft_status refuse(consul_watch *c, const char *fmt, ...)
-    WEFT_PRINTF(2, 3);
-static weft_status refuse(consul_watch *c, const char *fmt, ...)
-{
-    char text[200];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    weft_watch_fail(c->watch, WEFT_EINVAL, "target \"%s\": %s",
-                    weft_watch_target(c->watch), text);
-    return WEFT_EINVAL;
-}
-
-static const parameter *known(const consul_watch *c, const char *name)
-{
-    for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
-        if (strcmp(parameters[i].name, name) == 0 &&
-            (parameters[i].kv || !c->kv))
-            return &parameters[i];
-    return NULL;
-}
-
-static weft_status take_parameter(consul_watch *c, weft__buf *path,
-                                  const char *name, const char *value)
-{
-    weft_status status;
-
-    if (known(c, name) == NULL)
-        return refuse(c, "unknown parameter \"%s\" (known: %s)", name,
-                      c->kv ? "dc, stale, wait"
-                            : "dc, tag, near, filter, passing, stale, wait");
-    if (strcmp(name, "wait") == 0) {
-        if (!weft__parse_ms(value, &c->wait_ms) || c->wait_ms < WAIT_MIN_MS ||
-            c->wait_ms > WAIT_MAX_MS)
-            return refuse(c, "wait=%s is not a time from 1s to 10m", value);
-        return WEFT_OK;
-    }
-    if (strcmp(name, "stale") == 0 || strcmp(name, "passing") == 0) {
-        if (!is_true(value) && !is_false(value))
-            return refuse(c, "%s=%s is neither true nor false", name, value);
-        if (strcmp(name, "stale") == 0)
-            c->stale = is_true(value);
-        else
-            c->warnings = is_false(value);
-        return WEFT_OK;
-    }
-    if (value[0] == '\0')
-        return refuse(c, "parameter \"%s\" has no value", name);
-    status = weft__buf_printf(path, "&%s=", name);
-    return status == WEFT_OK ? weft__escape(path, value, "") : status;
-}
-
-/* The part of the query that never changes. */
-static weft_status make_path(consul_watch *c)
-{
-    const char *service = weft_watch_path(c->watch), *name, *value;
-    weft__buf path = {0}, parameters_text = {0};
-    weft_status status = WEFT_OK;
-    size_t n = strlen(service);
-
-    if (n == 0)
-        return refuse(c, "the service is missing: consul%s://agent/service",
-                      c->kv ? "+kv" : "");
-    if (n > 512 || service[n - 1] == '/' || service[0] == '/' ||
-        (!c->kv && strchr(service, '/') != NULL))
-        return refuse(c, "\"%.80s\" is not the name of a service", service);
-    for (size_t i = 0;
-         status == WEFT_OK && weft_watch_param_at(c->watch, i, &name, &value);
-         i++)
-        status = take_parameter(c, &parameters_text, name, value);
-    if (status == WEFT_OK)
-        status =
-            weft__buf_printf(&path, "/v1/%s/", c->kv ? "kv" : "health/service");
-    if (status == WEFT_OK)
-        status = weft__escape(&path, service, c->kv ? "/" : "");
-    /* the slash: without it "service" would also be the prefix of "service2" */
-    if (status == WEFT_OK)
-        status = weft__buf_printf(
-            &path, "%s%s",
-            c->kv         ? "/?recurse"
-            : c->warnings ? "?passing=false"
-                          : "?passing",
-            parameters_text.len > 0 ? (const char *)parameters_text.data : "");
-    weft__buf_fini(&parameters_text);
-    if (status != WEFT_OK) {
-        weft__buf_fini(&path);
-        return status;
-    }
-    c->path = (char *)path.data;
-    return WEFT_OK;
-}
-
-static weft_status start(consul_watch *c, weft_watch *watch)
+static weft_status start(consul_watch *c, weft_watch *watch, bool kv)
 {
     const weft_consul_conf *conf;
     weft__consul_settings settings;
@@ -644,25 +612,14 @@ static weft_status start(consul_watch *c, weft_watch *watch)
     c->watch = watch;
     c->loop = weft_watch_loop(watch);
     c->state = "starting";
-    if (strchr(weft_watch_authority(watch), '@') != NULL ||
-        weft_watch_param(watch, "token") != NULL) {
-        /* and the target is not repeated here */
-        weft_watch_fail(watch, WEFT_EINVAL,
-                        "a consul target may not hold a secret: use "
-                        "CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE or "
-                        "weft_consul_conf.token");
-        return WEFT_EINVAL;
-    }
     conf = weft__consul_conf_of(c->loop);
     c->conf = weft__consul_conf_dup(conf, sizeof(*conf));
     if (c->conf == NULL)
         return WEFT_ENOMEM;
-    c->wait_ms = c->conf->wait_ms;
-    if (c->wait_ms < WAIT_MIN_MS || c->wait_ms > WAIT_MAX_MS)
-        c->wait_ms = c->wait_ms < WAIT_MIN_MS ? WAIT_MIN_MS : WAIT_MAX_MS;
     if (c->conf->grace_ms == WEFT_OFF)
         c->conf->grace_ms = 0;
-    if ((status = make_path(c)) != WEFT_OK)
+    status = weft__consul_target_init(&c->target, watch, kv, c->conf->wait_ms);
+    if (status != WEFT_OK)
         return status;
     status = weft__consul_settings_init(&settings, weft_watch_authority(watch),
                                         c->conf, why, sizeof(why));
@@ -688,13 +645,12 @@ static weft_status start(consul_watch *c, weft_watch *watch)
 
 static weft_status start_catalog(void *self, weft_watch *watch)
 {
-    return start(self, watch);
+    return start(self, watch, false);
 }
 
 static weft_status start_kv(void *self, weft_watch *watch)
 {
-    ((consul_watch *)self)->kv = true;
-    return start(self, watch);
+    return start(self, watch, true);
 }
 
 static void on_close(void *self)
@@ -702,9 +658,7 @@ static void on_close(void *self)
     consul_watch *c = self;
 
     if (c->agent != NULL) {
-        if (weft_timer_armed(&c->cache_timer))
-            on_cache_timer(&c->cache_timer, c);
-        weft_timer_stop(&c->cache_timer);
+        cache_close(c);
         weft_timer_stop(&c->timer);
         weft__loop_undefer(c->loop, &c->slice);
         weft__consul_cancel(c->call);
@@ -713,7 +667,7 @@ static void on_close(void *self)
     }
     weft__catalog_free(c->catalog);
     weft__consul_agent_unref(c->agent);
-    weft_free(c->path);
+    weft__consul_target_fini(&c->target);
     weft_free(c->cache_path);
     weft_free(c->conf);
 }

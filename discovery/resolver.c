@@ -42,22 +42,37 @@ const char *weft__resolver_names(char *buf, size_t size)
     return weft__registry_names(&registry, buf, size);
 }
 
+static bool is_plain(unsigned char c, const char *keep)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || strchr("-._~", c) != NULL ||
+           strchr(keep, c) != NULL;
+}
+
 weft_status weft__escape(weft__buf *out, const char *text, const char *keep)
 {
     static const char hex[] = "0123456789ABCDEF";
+    size_t len = strlen(text);
+    uint8_t *to;
 
+    if (len > (SIZE_MAX - 1) / 3 ||
+        weft__buf_reserve(out, 3 * len + 1) != WEFT_OK)
+        return WEFT_ENOMEM;
+    to = out->data + out->len;
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        char escaped[3] = {'%', hex[c >> 4], hex[c & 15]};
-        bool plain = (c < 0x80 && isalnum(c)) || strchr("-._~", c) != NULL ||
-                     strchr(keep, c) != NULL;
-        weft_status status = plain ? weft__buf_append(out, text, 1)
-                                   : weft__buf_append(out, escaped, 3);
 
-        if (status != WEFT_OK)
-            return status;
+        if (is_plain(c, keep)) {
+            *to++ = c;
+            continue;
+        }
+        *to++ = '%';
+        *to++ = (uint8_t)hex[c >> 4];
+        *to++ = (uint8_t)hex[c & 15];
     }
-    return weft__buf_printf(out, "%s", "");
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
+    return WEFT_OK;
 }
 
 bool weft__parse_ms(const char *text, uint32_t *ms)

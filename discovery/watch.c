@@ -2,10 +2,14 @@
  *
  *  I1. A watch has a subscriber, or it is closed: the last one to leave closes
  *      the resolver at once; memory goes from the end of the round.
+ *
  *  I2. Subscribers are told from on_deliver alone, a deferred function: never
- * on the stack of subscribe, publish or fail. I3. generation counts what there
- * was to tell; a subscriber whose told differs is behind.  While on_deliver
- * walks, those that leave are only marked. */
+ *      on the stack of subscribe, publish or fail.
+ *
+ *  I3. generation counts what there was to tell; a subscriber whose told
+ *      differs is behind.  While on_deliver walks, those that leave are only
+ *      marked.
+ */
 #include <weft/watch.h>
 
 #include <stdarg.h>

@@ -86,7 +86,7 @@ struct weft__http_client {
     weft__deferred sweep; /* of idle connections that broke */
     char *token;
     uint32_t connect_ms;
-    size_t max_body_bytes, max_header_bytes;
+    size_t max_body_bytes, max_header_bytes, flat_body_bytes;
     uint16_t port;
     char address[INET6_ADDRSTRLEN];
     char host_header[INET6_ADDRSTRLEN + 10];
@@ -488,15 +488,20 @@ static weft__http_answer make_answer(weft__http_request *r)
 {
     weft__http_answer a = {.fresh = r->fresh};
     struct evbuffer *body;
+    bool flat;
 
     if (r->error == WEFT__HTTP_OK) {
         body = evhttp_request_get_input_buffer(r->evreq);
         a.body_len = evbuffer_get_length(body);
-        if (a.body_len > 0)
+        flat = r->client->flat_body_bytes == 0 ||
+               a.body_len <= r->client->flat_body_bytes;
+        if (a.body_len > 0 && flat)
             a.body = evbuffer_pullup(body, -1);
+        a.parts = body;
         /* Out of memory is a cap, too. */
         if (a.body_len > r->client->max_body_bytes ||
-            (a.body_len > 0 && a.body == NULL)) {
+            (a.body_len > 0 && flat && a.body == NULL)) {
+            a.parts = NULL;
             r->error = WEFT__HTTP_TOO_BIG;
             a.body_len = 0;
             a.body = NULL;
@@ -508,6 +513,35 @@ static weft__http_answer make_answer(weft__http_request *r)
         a.headers = evhttp_request_get_input_headers(r->evreq);
     }
     return a;
+}
+
+/* A body is an evbuffer by another name. */
+weft_status weft__http_take_body(const weft__http_answer *answer,
+                                 weft__http_body **out)
+{
+    struct evbuffer *body = evbuffer_new();
+
+    if (body == NULL)
+        return WEFT_ENOMEM;
+    if (answer->parts != NULL && evbuffer_add_buffer(body, answer->parts) != 0) {
+        evbuffer_free(body);
+        return WEFT_ENOMEM;
+    }
+    *out = (weft__http_body *)body;
+    return WEFT_OK;
+}
+
+size_t weft__http_body_read(weft__http_body *body, void *out, size_t n)
+{
+    int got = evbuffer_remove((struct evbuffer *)body, out, n);
+
+    return got > 0 ? (size_t)got : 0;
+}
+
+void weft__http_body_free(weft__http_body *body)
+{
+    if (body != NULL)
+        evbuffer_free((struct evbuffer *)body);
 }
 
 /* From a fresh stack: retries, or tells the user. */
@@ -665,6 +699,7 @@ weft_status weft__http_client_new(weft__http_client **out, weft_loop *loop,
     c->connect_ms = conf->connect_ms != 0 ? conf->connect_ms : 1000;
     c->max_body_bytes =
         conf->max_body_bytes != 0 ? conf->max_body_bytes : (size_t)32 << 20;
+    c->flat_body_bytes = conf->flat_body_bytes;
     c->max_header_bytes =
         conf->max_header_bytes != 0 ? conf->max_header_bytes : 65536;
     if (conf->host == NULL || !parse_host(c, conf->host))

@@ -17,8 +17,14 @@ struct weft_endpoints {
     weft_arena arena;
 };
 
+/* Hashed when it is added, so that finish has less to do at once. */
+typedef struct pending {
+    weft_endpoint e;
+    uint64_t hash;
+} pending;
+
 struct weft_endpoints_builder {
-    weft_endpoint *items; /* in the order of add */
+    pending *items; /* in the order of add */
     size_t n, cap;
     weft_arena arena;
 };
@@ -87,56 +93,6 @@ static weft_status copy_metadata(weft_metadata *out, weft_arena *arena,
     return WEFT_OK;
 }
 
-weft_status weft_endpoints_builder_add(weft_endpoints_builder *b,
-                                       const weft_endpoint *e)
-{
-    char text[WEFT_ADDRESS_TEXT];
-    weft_endpoint copy = {.address = e->address};
-    weft_status status;
-
-    if (e->address.kind == WEFT_ADDRESS_NONE ||
-        (e->address.kind == WEFT_ADDRESS_TCP &&
-         weft_address_port(&e->address) == 0))
-        return WEFT_EINVAL;
-    if (b->n == b->cap) {
-        size_t cap = b->cap != 0 ? 2 * b->cap : 16;
-        weft_endpoint *items = weft_realloc(b->items, cap * sizeof(*items));
-
-        if (items == NULL)
-            return WEFT_ENOMEM;
-        b->items = items;
-        b->cap = cap;
-    }
-    copy.weight = e->weight == 0           ? WEIGHT_DEFAULT
-                  : e->weight > WEIGHT_MAX ? WEIGHT_MAX
-                                           : e->weight;
-    copy.text = copy_text(&b->arena,
-                          weft_address_format(&e->address, text, sizeof(text)));
-    copy.node = copy_text(&b->arena, e->node);
-    copy.id = copy_text(&b->arena, e->id);
-    if (copy.text == NULL || copy.node == NULL || copy.id == NULL)
-        return WEFT_ENOMEM;
-    if ((status = copy_metadata(&copy.metadata, &b->arena, &e->metadata)) !=
-        WEFT_OK)
-        return status;
-    b->items[b->n++] = copy;
-    return WEFT_OK;
-}
-
-/* What is sorted: small, for an endpoint is some 200 bytes. */
-typedef struct sort_key {
-    const char *text;
-    size_t i; /* in the order of add */
-} sort_key;
-
-static int by_text(const void *a, const void *b)
-{
-    const sort_key *x = a, *y = b;
-    int order = strcmp(x->text, y->text);
-
-    return order != 0 ? order : x->i < y->i ? -1 : 1;
-}
-
 /* Eight bytes at a time, multiplied and folded.  The length goes in first, so
  * that "ab","c" is not "a","bc". */
 static uint64_t mix_word(uint64_t h, uint64_t word)
@@ -163,8 +119,10 @@ static uint64_t mix(uint64_t h, const void *data, size_t n)
     return h;
 }
 
-static uint64_t mix_endpoint(uint64_t h, const weft_endpoint *e)
+static uint64_t hash_endpoint(const weft_endpoint *e)
 {
+    uint64_t h = 0xcbf29ce484222325u;
+
     h = mix(h, e->text, strlen(e->text));
     h = mix_word(h, e->weight);
     h = mix(h, e->node, strlen(e->node));
@@ -177,6 +135,56 @@ static uint64_t mix_endpoint(uint64_t h, const weft_endpoint *e)
         h = mix(h, item->value, item->value_len);
     }
     return h;
+}
+
+weft_status weft_endpoints_builder_add(weft_endpoints_builder *b,
+                                       const weft_endpoint *e)
+{
+    char text[WEFT_ADDRESS_TEXT];
+    weft_endpoint copy = {.address = e->address};
+    weft_status status;
+
+    if (e->address.kind == WEFT_ADDRESS_NONE ||
+        (e->address.kind == WEFT_ADDRESS_TCP &&
+         weft_address_port(&e->address) == 0))
+        return WEFT_EINVAL;
+    if (b->n == b->cap) {
+        size_t cap = b->cap != 0 ? 2 * b->cap : 16;
+        pending *items = weft_realloc(b->items, cap * sizeof(*items));
+
+        if (items == NULL)
+            return WEFT_ENOMEM;
+        b->items = items;
+        b->cap = cap;
+    }
+    copy.weight = e->weight == 0           ? WEIGHT_DEFAULT
+                  : e->weight > WEIGHT_MAX ? WEIGHT_MAX
+                                           : e->weight;
+    copy.text = copy_text(&b->arena,
+                          weft_address_format(&e->address, text, sizeof(text)));
+    copy.node = copy_text(&b->arena, e->node);
+    copy.id = copy_text(&b->arena, e->id);
+    if (copy.text == NULL || copy.node == NULL || copy.id == NULL)
+        return WEFT_ENOMEM;
+    if ((status = copy_metadata(&copy.metadata, &b->arena, &e->metadata)) !=
+        WEFT_OK)
+        return status;
+    b->items[b->n++] = (pending){copy, hash_endpoint(&copy)};
+    return WEFT_OK;
+}
+
+/* What is sorted: small, for an endpoint is some 200 bytes. */
+typedef struct sort_key {
+    const char *text;
+    size_t i; /* in the order of add */
+} sort_key;
+
+static int by_text(const void *a, const void *b)
+{
+    const sort_key *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+
+    return order != 0 ? order : x->i < y->i ? -1 : 1;
 }
 
 weft_status weft_endpoints_builder_finish(weft_endpoints_builder *b,
@@ -194,15 +202,15 @@ weft_status weft_endpoints_builder_finish(weft_endpoints_builder *b,
         return WEFT_ENOMEM;
     }
     for (size_t i = 0; i < b->n; i++)
-        order[i] = (sort_key){b->items[i].text, i};
+        order[i] = (sort_key){b->items[i].e.text, i};
     if (b->n > 1)
         qsort(order, b->n, sizeof(*order), by_text);
     list->hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < b->n; i++) {
         if (list->n > 0 && strcmp(items[list->n - 1].text, order[i].text) == 0)
             continue;
-        items[list->n] = b->items[order[i].i];
-        list->hash = mix_endpoint(list->hash, &items[list->n++]);
+        items[list->n++] = b->items[order[i].i].e;
+        list->hash = mix_word(list->hash, b->items[order[i].i].hash);
     }
     list->items = items;
     list->arena = b->arena;

@@ -276,7 +276,7 @@ static void long_strings_are_read_once_and_too_long_ones_refused(void **state)
     memset(body + 1, 'x', n * each);
     body[1] = '"';
     assert_int_equal(read_catalog(&conf, body, n * each, &list), WEFT_ELIMIT);
-    assert_true(slices < 3);
+    assert_true(slices <= WEFT__JSON_TOKEN / WEFT__JSON_SLICE + 1);
     free(body);
 }
 

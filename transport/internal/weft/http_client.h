@@ -23,6 +23,8 @@ typedef struct weft__http_client_conf {
     uint32_t connect_ms;     /* 0: 1000 */
     size_t max_body_bytes;   /* 0: 32 MiB */
     size_t max_header_bytes; /* 0: 64 KiB */
+    size_t flat_body_bytes;  /* a longer body is not made contiguous, for that
+                                holds the loop: it has to be taken; 0: any is */
     bool tls;                /* CA, certificate, key: PEM files or NULL; no key:
                                 it stands in the certificate's file */
     const char *tls_ca_file, *tls_cert_file, *tls_key_file;
@@ -46,11 +48,23 @@ const char *weft__http_error_text(weft__http_error error);
 typedef struct weft__http_answer {
     weft__http_error error;
     int code;
-    const uint8_t *body;
+    const uint8_t *body; /* NULL if longer than flat_body_bytes */
     size_t body_len;
     bool fresh;
     const void *headers; /* for weft__http_header */
+    void *parts;         /* for weft__http_take_body */
 } weft__http_answer;
+
+/* The body of an answer in pieces, which outlives the answer. */
+typedef struct weft__http_body weft__http_body;
+
+/* Gives the body, without a copy; once, inside the callback.  ENOMEM. */
+weft_status weft__http_take_body(const weft__http_answer *answer,
+                                 weft__http_body **out);
+
+/* Moves up to n bytes to out and releases their memory; returns how many. */
+size_t weft__http_body_read(weft__http_body *body, void *out, size_t n);
+void weft__http_body_free(weft__http_body *body); /* NULL is fine */
 
 /* Case-insensitive; NULL when absent. */
 const char *weft__http_header(const weft__http_answer *answer,
