@@ -94,7 +94,7 @@ static weft_status judge(weft__native *w, const weft__frame *frame,
         return WEFT_UNIMPLEMENTED;
     }
     if (weft__server_in_flight(w) >= w->conf.max_in_flight) {
-        env->why = "more calls in flight than max_in_flight";
+        env->why = "over max_in_flight_per_connection calls";
         return WEFT_RESOURCE_EXHAUSTED;
     }
     status = weft__request_decode(env, body, frame->length);
@@ -169,7 +169,7 @@ static void judge_v0(weft__native *w, const weft__frame *frame,
         env->why = "server internal error";
     } else if (weft__server_in_flight(w) >= w->conf.max_in_flight) {
         answer->raw_code = WEFT_RESOURCE_EXHAUSTED;
-        env->why = "more calls in flight than max_in_flight";
+        env->why = "over max_in_flight_per_connection calls";
     }
     if (answer->raw_code != 0) {
         answer->status = weft_status_from_gorpc(answer->raw_code);

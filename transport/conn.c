@@ -480,6 +480,11 @@ void weft__conn_resume(weft__conn *conn)
 
 /* ---- facts ---- */
 
+uint64_t weft__conn_last_in_ms(const weft__conn *conn)
+{
+    return conn->last_in_ms;
+}
+
 void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
 {
     *out = (weft__conn_stats){

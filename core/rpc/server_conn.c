@@ -101,13 +101,12 @@ static bool refused_as_expired(weft__server_conn *sc,
                                uint32_t *timeout_ms)
 {
     weft_server *s = sc->server;
-    weft__conn_stats stats;
-    uint64_t waited, now = weft_loop_now_ms(s->loop);
+    uint64_t waited, read, now = weft_loop_now_ms(s->loop);
 
     if (event->timeout_ms == 0)
         return false;
-    weft__conn_get_stats(sc->conn, &stats);
-    waited = now > stats.last_in_ms ? now - stats.last_in_ms : 0;
+    read = weft__conn_last_in_ms(sc->conn);
+    waited = now > read ? now - read : 0;
     if (waited < *timeout_ms) {
         *timeout_ms -= (uint32_t)waited;
         return false;

@@ -6,7 +6,8 @@
 
 struct weft__server_run {
     weft_server *server; /* NULL: closed */
-    unsigned signals;
+    weft__signals *signals;
+    unsigned n_signals; /* heard */
     bool done, failed;
 };
 
@@ -23,6 +24,8 @@ void weft__server_run_ended(weft_server *s)
         weft_log_error("server closed before its calls were finished", NULL);
         run->failed = true;
     }
+    weft__signals_close(run->signals); /* now: the loop may be ending */
+    run->signals = NULL;
     run->server = NULL;
     run->done = true;
     s->run = NULL;
@@ -36,7 +39,7 @@ static void on_signal(int signum, void *user)
     if (s == NULL)
         return;
     weft_log_info("signal", "signal=%s", signum == SIGINT ? "INT" : "TERM");
-    if (run->signals++ == 0) {
+    if (run->n_signals++ == 0) {
         weft__server_want_drain(s, 0);
         return;
     }
@@ -58,14 +61,13 @@ static int refuse(const weft_server *s, weft_status status)
 int weft_server_run(weft_server *s)
 {
     struct weft__server_run run = {.server = s};
-    weft__signals *signals = NULL;
     weft_status status;
 
     if (s == NULL || s->status != WEFT_OK)
         return refuse(s, WEFT_EINVAL);
     if (s->phase != WEFT__PHASE_NEW)
         return refuse(s, WEFT_ESTATE);
-    status = weft__signals_new(&signals, s->loop, on_signal, &run);
+    status = weft__signals_new(&run.signals, s->loop, on_signal, &run);
     if (status != WEFT_OK) {
         weft__server_fail(
             s, status, "run: signals: %s",
@@ -77,15 +79,14 @@ int weft_server_run(weft_server *s)
     }
     status = weft_server_start(s, NULL, NULL);
     if (status != WEFT_OK) {
-        weft__signals_close(signals);
+        weft__signals_close(run.signals);
         return refuse(s, status);
     }
     s->run = &run;
     status = weft_loop_run_until(s->loop, &run.done, 0);
-    if (status != WEFT_ECLOSED)
-        weft__signals_close(signals);
     if (run.server != NULL) { /* weft_loop_stop(), or the loop failed */
         run.server->run = NULL;
+        weft__signals_close(run.signals);
         weft_log_error("server's loop was stopped", "why=\"%s\"",
                        weft_status_text(status));
         run.failed = true;

@@ -21,7 +21,7 @@
     "08 ad 02 12 11 \"method is invalid\""
 #define TOO_MANY                                                               \
     "11 00 00 00 00 0000 0000002b 00000000"                                    \
-    "08 08 12 27 \"more calls in flight than max_in_flight\""
+    "08 08 12 27 \"over max_in_flight_per_connection calls\""
 
 static weft_status answer(wire_peer *peer, weft__stream_id stream,
                           const char *payload)

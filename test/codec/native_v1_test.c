@@ -340,7 +340,7 @@ static void a_call_over_max_in_flight_is_refused_by_itself(void **state)
     check(&p->server, CALL("01"), "");
     check(&p->server, CALL("02"),
           "11 01 02 00 00 0000 0000002d 00000002"
-          "08 08 12 27 \"more calls in flight than max_in_flight\" 18 01");
+          "08 08 12 27 \"over max_in_flight_per_connection calls\" 18 01");
     assert_int_equal(peer_last(&p->server)->parts, WEFT__REFUSED);
     respond_ok(&p->server, 1);
     assert_output(&p->server, REPLY("01"));
