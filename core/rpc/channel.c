@@ -176,6 +176,7 @@ weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
                                    size_t conf_size)
 {
     weft_channel *ch;
+    const char *why;
     weft_status st = WEFT_ENOMEM;
 
     *out = NULL;
@@ -185,7 +186,8 @@ weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
         return WEFT_ENOMEM;
     ch->loop = loop;
     ch->waiting_tail = &ch->waiting;
-    ch->queue_tail = &ch->queue_head;
+    weft__sub_list_init(&ch->idle);
+    weft__sub_list_init(&ch->queue);
     weft_conf_resolve(&weft_channel_conf_spec, &ch->conf, conf, conf_size);
     ch->balancer_name = weft_strdup(ch->conf.balancer);
     ch->target = full_target(target != NULL ? target : "");
@@ -203,34 +205,48 @@ weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
     }
     ch->child.close = on_loop_close;
     weft__loop_child_add(loop, &ch->child);
-    if (ch->conf.eager && st == WEFT_OK)
-        weft__channel_activate(ch);
     *out = ch;
+    if (ch->conf.eager && st == WEFT_OK) {
+        st = weft__channel_activate(ch, &why);
+        if (st == WEFT_ENOMEM)
+            st = WEFT_OK; /* the first call tries again */
+    }
     return st;
 fail:
     channel_free(ch);
     return st;
 }
 
-/* The first call of a lazy channel, and each later one: is there something to
- * be woken? */
-void weft__channel_activate(weft_channel *ch)
+weft_status weft__channel_activate(weft_channel *ch, const char **why)
 {
+    weft_status st;
+
     if (ch->active) {
         weft__channel_connect_idle(ch);
-        return;
+        return WEFT_OK;
     }
-    /* Without memory the next call tries again. */
-    ch->active =
-        weft__watch_subscribe(&ch->watch, ch->loop, ch->target,
-                              weft__channel_on_list, ch, ch->resolve_error,
-                              sizeof(ch->resolve_error)) == WEFT_OK;
+    st = weft__watch_subscribe(&ch->watch, ch->loop, ch->target,
+                               weft__channel_on_list, ch, ch->resolve_error,
+                               sizeof(ch->resolve_error));
+    ch->active = st == WEFT_OK; /* else the next call tries again, but ... */
+    *why = ch->resolve_error;
+    if (st == WEFT_EINVAL || st == WEFT_ESYNTAX) /* ... this stays wrong */
+        snprintf(ch->error, sizeof(ch->error), "%s", ch->resolve_error);
+    return st;
+}
+
+static bool is_done(const weft_channel *ch)
+{
+    return ch->closing && ch->calls == NULL && ch->n_conns == 0 &&
+           ch->n_refusals == 0 && ch->by_text == NULL;
 }
 
 static void reap(void *arg)
 {
     weft_channel *ch = arg;
 
+    if (!is_done(ch)) /* the callback that closed it called it once more */
+        return;
     weft__dump_remove(&ch->dumpable);
     weft__loop_child_remove(ch->loop, &ch->child);
     channel_free(ch);
@@ -238,8 +254,7 @@ static void reap(void *arg)
 
 void weft__channel_reap_if_done(weft_channel *ch)
 {
-    if (ch->closing && ch->calls == NULL && ch->n_conns == 0 &&
-        ch->n_refusals == 0 && ch->by_text == NULL)
+    if (is_done(ch))
         weft__loop_defer(ch->loop, &ch->reap, reap, ch);
 }
 
@@ -259,11 +274,6 @@ void weft_channel_close(weft_channel *ch)
             weft__client_conn_abandon(&c->attempt, WEFT_CANCELLED);
         weft__client_call_end(c, WEFT_CANCELLED, "the channel was closed",
                               false);
-    }
-    while (ch->queue_head != NULL) { /* so that nothing holds them */
-        weft__subchannel *queued = ch->queue_head;
-        ch->queue_head = queued->queue_next;
-        queued->state = WEFT__SUB_READY;
     }
     HASH_ITER(hh, ch->by_text, sub, next)
     {
@@ -306,9 +316,14 @@ void weft_channel_each_endpoint(const weft_channel *ch,
                                            void *user),
                                 void *user)
 {
-    for (const weft__subchannel *sub = ch != NULL ? ch->by_text : NULL;
-         sub != NULL; sub = sub->hh.next) {
-        weft_endpoint_stats e = {
+    /* By slot: fn may close the channel, which empties them. */
+    for (uint32_t i = 0; ch != NULL && i < ch->n_slots; i++) {
+        const weft__subchannel *sub = ch->slots[i];
+        weft_endpoint_stats e;
+
+        if (sub == NULL)
+            continue;
+        e = (weft_endpoint_stats){
             .address = sub->text,
             .state = states[sub->state],
             .last_error = sub->last_error != NULL ? sub->last_error : "",

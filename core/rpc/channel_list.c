@@ -57,19 +57,10 @@ static void drop_unseen(weft_channel *ch)
         weft__sub_unlist(sub);
 }
 
-static void connect_idle(weft_channel *ch)
-{
-    weft__subchannel *sub, *next;
-
-    HASH_ITER(hh, ch->by_text, sub, next)
-    if (sub->listed && sub->state == WEFT__SUB_IDLE)
-        weft__sub_want(sub);
-}
-
 void weft__channel_connect_idle(weft_channel *ch)
 {
-    if (ch->n_idle > 0)
-        connect_idle(ch);
+    for (weft__subchannel *sub; (sub = ch->idle.first) != NULL && !ch->closing;)
+        weft__sub_want(sub);
 }
 
 void weft__channel_on_list(const weft_endpoints *list, weft_status status,
@@ -81,8 +72,6 @@ void weft__channel_on_list(const weft_endpoints *list, weft_status status,
     if (list == NULL) {
         snprintf(ch->resolve_error, sizeof(ch->resolve_error), "%s",
                  text != NULL ? text : weft_status_text(status));
-        if (ch->list == NULL) /* those that fail fast end with it */
-            weft__channel_kick(ch, true);
         return;
     }
     n = weft_endpoints_count(list);
@@ -101,6 +90,7 @@ void weft__channel_on_list(const weft_endpoints *list, weft_status status,
     weft_endpoints_unref(ch->list);
     ch->list = weft_endpoints_ref(list);
     drop_unseen(ch);
-    connect_idle(ch);
+    weft__connect_queued(ch); /* those that left made room */
+    weft__channel_connect_idle(ch);
     weft__channel_kick(ch, true);
 }

@@ -120,7 +120,7 @@ static weft_status apply_options(weft__client_call *call,
         call->hash = hash_key(o->hash_key, o->hash_key_len);
     st = weft_metadata_add_all(&call->metadata, &call->arena, &o->metadata);
     if (st != WEFT_OK) {
-        *why = "a metadata key is not valid";
+        *why = st == WEFT_EINVAL ? "a metadata key is not valid" : NULL;
         return st;
     }
     if (o->content_type != NULL) {
@@ -153,6 +153,9 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
         return WEFT_ELIMIT;
     }
     weft__loop_touch(ch->loop);
+    if ((st = weft__channel_activate(ch, why)) != WEFT_OK)
+        return st;
+    *why = NULL;
     if ((call = record_get(ch)) == NULL)
         return WEFT_ENOMEM;
     call->channel = ch;
@@ -169,8 +172,6 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
         st = weft__call_link_under(options->parent, &call->under);
     if (st != WEFT_OK)
         goto fail;
-    if (options->handle != NULL)
-        *options->handle = call->handle;
     *out = call;
     return WEFT_OK;
 fail:
@@ -178,10 +179,12 @@ fail:
     return st;
 }
 
-void weft__client_call_start(weft__client_call *call)
+void weft__client_call_start(weft__client_call *call, weft_handle *handle)
 {
     weft_channel *ch = call->channel;
 
+    if (handle != NULL)
+        *handle = call->handle;
     if ((call->next = ch->calls) != NULL)
         call->next->pprev = &call->next;
     call->pprev = &ch->calls;
@@ -190,7 +193,6 @@ void weft__client_call_start(weft__client_call *call)
     ch->stats.pending_bytes += call->request.len;
     if (call->timeout_ms != WEFT_NO_DEADLINE)
         weft_timer_start(&call->deadline, call->timeout_ms);
-    weft__channel_activate(ch);
     weft__dispatch(call);
 }
 
@@ -248,6 +250,7 @@ static void complete(void *arg)
 
     weft__current_call = call;
     weft__current_result = &call->result;
+    call->telling = true;
     weft__loop_span_begin(ch->loop, call->path);
     if (call->cb != NULL)
         call->cb(&call->result, call->user);
@@ -256,6 +259,7 @@ static void complete(void *arg)
     weft__loop_span_end(ch->loop);
     weft__current_call = outer_call;
     weft__current_result = outer;
+    call->telling = false;
 
     if (!call->kept)
         record_put(call);
@@ -314,14 +318,14 @@ static void on_deadline(weft_timer *timer, void *user)
 {
     weft__client_call *call = user;
     const weft_result *r = &call->result;
-    const char *cause = "";
+    char cause[256] = "";
 
     (void)timer;
     measure_phases(call);
     if (call->place == WEFT__CALL_SENT)
         weft__client_conn_abandon(&call->attempt, WEFT_DEADLINE_EXCEEDED);
-    else if (call->channel->list == NULL)
-        cause = call->channel->resolve_error;
+    else
+        weft__channel_why_waiting(call->channel, cause, sizeof(cause));
     weft__client_call_endf(
         call, WEFT_DEADLINE_EXCEEDED, true,
         "deadline %u ms: resolving %llu, connecting %llu, waiting %llu%s%s%s%s",

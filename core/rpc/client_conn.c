@@ -4,14 +4,6 @@
 #include <string.h>
 #include <weft/mem.h>
 
-static weft__attempt *find(weft__client_conn *cc, weft__stream_id stream)
-{
-    weft__attempt *a;
-
-    HASH_FIND(hh, cc->attempts, &stream, sizeof(stream), a);
-    return a;
-}
-
 static void on_ready(weft__conn *conn, void *user)
 {
     weft__client_conn *cc = user;
@@ -41,17 +33,21 @@ void weft__client_conn_check_idle(weft__client_conn *cc)
         weft__conn_close(cc->conn, WEFT_OK, "no longer needed");
 }
 
+static void lose_later_one(weft__attempt *a, void *last)
+{
+    if (a->stream > *(const weft__stream_id *)last)
+        weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server is going away");
+}
+
 /* Later calls go elsewhere, those that the peer has not begun too; the others
  * finish, and then this side closes. */
 static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
 {
-    weft__attempt *a, *next;
+    weft__stream_id last = event->stream;
 
     cc->leaving = true;
     weft__sub_conn_leaving(cc->sub);
-    HASH_ITER(hh, cc->attempts, a, next)
-    if (a->stream > event->stream)
-        weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server is going away");
+    weft__attempts_each(&cc->attempts, lose_later_one, &last);
     weft__client_conn_check_idle(cc);
 }
 
@@ -74,7 +70,7 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
         weft__channel_kick(cc->sub->channel, false);
     }
     if ((event->parts & (WEFT__END | WEFT__RESET)) == 0 ||
-        (a = find(cc, event->stream)) == NULL)
+        (a = weft__attempts_find(&cc->attempts, event->stream)) == NULL)
         return;
     call = a->call;
     if ((event->parts & WEFT__RESET) && event->unprocessed &&
@@ -94,6 +90,21 @@ static void on_unblocked(weft__conn *conn, void *user)
     weft__channel_kick(cc->sub->channel, false);
 }
 
+struct loss {
+    uint64_t bytes_out;
+    const char *why;
+};
+
+static void lose(weft__attempt *a, void *arg)
+{
+    const struct loss *loss = arg;
+
+    weft__attempt_lost(a,
+                       a->begin_bytes >= loss->bytes_out ? WEFT_SENT_NEVER
+                                                         : WEFT_SENT_MAYBE,
+                       loss->why);
+}
+
 static void on_closed(weft__conn *conn, weft_status status, const char *why,
                       void *user)
 {
@@ -109,11 +120,9 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft_timer_stop(&cc->overdue);
     /* Ends are told later, so that nobody changes the table meanwhile; those
      * that move on do not come back here: this connection is not usable. */
-    for (weft__attempt *a; (a = cc->attempts) != NULL;)
-        weft__attempt_lost(a,
-                           a->begin_bytes >= stats.bytes_out ? WEFT_SENT_NEVER
-                                                             : WEFT_SENT_MAYBE,
-                           why);
+    weft__attempts_each(&cc->attempts, lose,
+                        &(struct loss){stats.bytes_out, why});
+    weft__attempts_fini(&cc->attempts);
     if ((*cc->pprev = cc->next) != NULL)
         cc->next->pprev = cc->pprev;
     weft__sub_conn_lost(
@@ -147,6 +156,7 @@ weft_status weft__client_conn_open(weft__subchannel *sub)
     if (cc == NULL)
         return WEFT_ENOMEM;
     cc->sub = sub;
+    weft__attempts_init(&cc->attempts);
     weft_timer_init(&cc->overdue, ch->loop, on_overdue, cc);
     st = weft__conn_connect(&cc->conn, ch->loop, &sub->address, &ch->conn_conf,
                             &handler, cc);
@@ -169,12 +179,13 @@ weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
 {
     const weft_channel_conf *conf = &sub->channel->conf;
     weft__client_conn *best = NULL;
-    bool opening = false, version0 = false;
+    uint64_t opening = 0;
+    bool version0 = false;
 
     for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next) {
         if (cc->conn == NULL || cc->leaving)
             continue;
-        opening |= !cc->ready;
+        opening += !cc->ready;
         version0 |= cc->version0;
         if (cc->ready && cc->in_flight < cc->capacity &&
             (best == NULL || cc->in_flight < best->in_flight)) {
@@ -183,7 +194,8 @@ weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
                 break;
         }
     }
-    if (best == NULL && (!opening || version0) &&
+    if (best == NULL && !weft_timer_armed(&sub->backoff) &&
+        opening <= (version0 ? sub->channel->stats.waiting : 0) &&
         sub->n_conns < (version0 ? conf->max_gorpc_connections_per_endpoint
                                  : conf->max_connections_per_endpoint))
         weft__client_conn_open(sub); /* without memory, the call waits */

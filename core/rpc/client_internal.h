@@ -18,8 +18,8 @@
 #ifndef WEFT_CLIENT_INTERNAL_H
 #define WEFT_CLIENT_INTERNAL_H
 
+#include "hash_internal.h"
 #include "rpc_internal.h"
-#include <uthash.h>
 #include <weft/balancer.h>
 #include <weft/channel.h>
 #include <weft/conn.h>
@@ -48,7 +48,7 @@ typedef struct weft__attempt {
     uint64_t
         begin_bytes; /* output of conn before it: unsent if none left since */
     uint64_t picked_ns;
-    UT_hash_handle hh; /* conn->attempts, by stream */
+    struct weft__attempt *next, **pprev; /* conn->attempts */
 } weft__attempt;
 
 #define WEFT__CALL_ARENA 512
@@ -71,7 +71,8 @@ struct weft__client_call {
     const char *content_type, *trace;
     uint64_t hash;
     uint32_t timeout_ms;
-    bool wait_for_ready, fail_fast, one_way, kept;
+    bool wait_for_ready, fail_fast, one_way;
+    bool telling, kept; /* its callback runs; it was taken along */
 
     /* who is told */
     ProtobufCClosure closure; /* stub */
@@ -91,11 +92,19 @@ struct weft__client_call {
 
 /* ---- Connections ---- */
 
+#define WEFT__ATTEMPTS_FIRST 8
+
+typedef struct weft__attempts { /* attempts.c */
+    weft__attempt **buckets;
+    size_t mask, n;
+    weft__attempt *first[WEFT__ATTEMPTS_FIRST]; /* the first buckets */
+} weft__attempts;
+
 struct weft__client_conn {
     weft__subchannel *sub;
     weft__client_conn *next, **pprev; /* sub->conns */
     weft__conn *conn;                 /* NULL once closed */
-    weft__attempt *attempts;          /* uthash by stream */
+    weft__attempts attempts;          /* by stream */
     uint32_t in_flight;               /* attempts, and abandoned v0 ones */
     uint32_t capacity;                /* 0 until ready */
     uint64_t ready_ms;
@@ -114,6 +123,10 @@ typedef enum weft__sub_state {
     WEFT__SUB_BACKOFF
 } weft__sub_state;
 
+typedef struct weft__sub_list {
+    weft__subchannel *first, **last;
+} weft__sub_list;
+
 struct weft__subchannel {
     weft_channel *channel;
     uint32_t slot;
@@ -127,11 +140,12 @@ struct weft__subchannel {
     uint64_t seen; /* the last list that had it: channel->list_serial */
     bool failing;  /* the last connect failed, no success since */
     uint32_t failures;
-    char *last_error; /* of the last connect or loss, or NULL */
-    weft_timer backoff;
-    weft__subchannel *queue_next;
+    char *last_error;   /* of the last connect or loss, or NULL */
+    weft_timer backoff; /* in READY: no further connection before it */
+    weft__sub_list *in; /* the list that it stands on, or NULL */
+    weft__subchannel *next, **pprev;
     weft__client_conn *conns;
-    uint32_t n_conns, n_connecting;
+    uint32_t n_conns;
     uint32_t picks;    /* attempts that hold the slot */
     UT_hash_handle hh; /* channel->by_text */
 };
@@ -157,7 +171,7 @@ typedef struct weft__refusal {
     ProtobufCClosure closure;
     void *user;
     weft_status status;
-    char message[160];
+    char message[256];
 } weft__refusal;
 
 struct weft_channel {
@@ -184,9 +198,10 @@ struct weft_channel {
     weft__subchannel **slots; /* by slot; NULL: free */
     uint32_t n_slots, cap_slots;
     uint32_t *free_slots, n_free_slots;
-    weft__subchannel *by_text;                  /* uthash */
-    weft__subchannel *queue_head, **queue_tail; /* QUEUED */
-    uint32_t n_connecting, n_ready, n_listed, n_failing, n_idle;
+    weft__subchannel *by_text; /* uthash */
+    weft__sub_list idle;       /* listed and IDLE */
+    weft__sub_list queue;      /* QUEUED */
+    uint32_t n_connecting, n_ready, n_listed, n_failing;
 
     weft__client_call *calls;
     weft__client_call *waiting, **waiting_tail;
@@ -203,8 +218,9 @@ struct weft_channel {
 weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
                                   const weft_call_options *options,
                                   const char **why);
-/* Sends it or lets it wait; owns it from here on. */
-void weft__client_call_start(weft__client_call *call);
+/* Sends it or lets it wait; owns it from here on.  handle: see
+ * weft_call_options. */
+void weft__client_call_start(weft__client_call *call, weft_handle *handle);
 void weft__client_call_abort(weft__client_call *call); /* not started */
 /* Ends a call: its callback runs later, or now if inline_ok (we are in a fresh
  * stack of our own).  message NULL: call->result.message stands already. */
@@ -222,6 +238,17 @@ void weft__client_call_answered(weft__client_call *call,
 extern _Thread_local weft__client_call *weft__current_call;
 extern _Thread_local const weft_result *weft__current_result;
 
+/* attempts.c */
+void weft__attempts_init(weft__attempts *t);
+void weft__attempts_fini(weft__attempts *t);
+void weft__attempts_add(weft__attempts *t, weft__attempt *a);
+void weft__attempts_remove(weft__attempts *t, weft__attempt *a);
+weft__attempt *weft__attempts_find(const weft__attempts *t,
+                                   weft__stream_id stream);
+/* fn may remove a, and nothing else of t. */
+void weft__attempts_each(weft__attempts *t,
+                         void (*fn)(weft__attempt *a, void *arg), void *arg);
+
 /* dispatch.c */
 /* Sends call, ends it, or lets it wait. */
 void weft__dispatch(weft__client_call *call);
@@ -229,6 +256,8 @@ void weft__wait_remove(weft__client_call *call);
 /* Waiting calls try again, at the end of the batch: capacity was won, or (all)
  * something changed that may end some of them. */
 void weft__channel_kick(weft_channel *ch, bool all);
+/* What keeps calls from being sent now, or "". */
+void weft__channel_why_waiting(const weft_channel *ch, char *out, size_t size);
 /* Gives the pick and the place on the connection back. */
 void weft__attempt_release(weft__attempt *attempt, weft_status status);
 /* The attempt's connection has gone or refused it: the call goes elsewhere if
@@ -250,14 +279,16 @@ weft_status weft__sub_new(weft__subchannel **out, weft_channel *ch,
                           const weft_endpoint *e);
 void weft__sub_want(weft__subchannel *sub); /* IDLE: connect when it may */
 void weft__sub_set_listed(weft__subchannel *sub, bool listed);
-/* Tells the balancer; also when only the weight has changed. */
-void weft__sub_set_usable(weft__subchannel *sub, bool usable);
+/* Tells the balancer; also when only the weight has changed.  False: no memory,
+ * all is as it was; taking an endpoint out needs none. */
+bool weft__sub_set_usable(weft__subchannel *sub, bool usable);
 void weft__sub_conn_ready(weft__subchannel *sub);
 void weft__sub_conn_leaving(weft__subchannel *sub);
 /* One of its connections has gone (or could not be opened). */
 void weft__sub_conn_lost(weft__subchannel *sub, bool was_ready, bool idle,
                          uint64_t lived_ms, const char *why);
 void weft__sub_unlist(weft__subchannel *sub);
+void weft__sub_list_init(weft__sub_list *list);
 void weft__sub_release_if_done(weft__subchannel *sub);
 void weft__connect_queued(weft_channel *ch);
 
@@ -270,7 +301,9 @@ void weft__channel_on_list(const weft_endpoints *list, weft_status status,
 void weft__paths_free(weft_channel *ch);
 
 /* channel.c */
-void weft__channel_activate(weft_channel *ch);
+/* The first call of a lazy channel, and each later one: begins to resolve, and
+ * wakes what is idle.  why is a sentence, valid until the next call. */
+weft_status weft__channel_activate(weft_channel *ch, const char **why);
 void weft__channel_reap_if_done(weft_channel *ch);
 
 #endif /* WEFT_CLIENT_INTERNAL_H */

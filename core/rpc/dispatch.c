@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SLOTS_SEEN 1000 /* at most, for an error's text */
+
 /* ---- Waiting ---- */
 
 static void wait_append(weft__client_call *call)
@@ -72,7 +74,7 @@ void weft__attempt_release(weft__attempt *a, weft_status status)
     weft_channel *ch = a->call->channel;
 
     if (cc != NULL) {
-        HASH_DEL(cc->attempts, a);
+        weft__attempts_remove(&cc->attempts, a);
         cc->in_flight--;
         a->conn = NULL;
         weft__client_conn_check_idle(cc);
@@ -173,52 +175,78 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
     call->result.peer = sub->text;
     call->sent_ns = now;
     call->place = WEFT__CALL_SENT;
-    if (call->one_way) { /* nothing comes back */
+    call->result.sent = WEFT_SENT_MAYBE; /* until we know better */
+    if (call->one_way) {                 /* nothing comes back */
         give_back(a, WEFT_OK);
-        call->result.sent = WEFT_SENT_MAYBE;
         weft__client_call_end(call, WEFT_OK, NULL, false);
         return ENDED;
     }
     a->conn = cc;
     a->begin_bytes = stats.bytes_out + stats.unsent_bytes;
     cc->in_flight++;
-    HASH_ADD(hh, cc->attempts, stream, sizeof(a->stream), a);
+    weft__attempts_add(&cc->attempts, a);
     return SENT;
+}
+
+/* "10.0.0.7:8000 (connect: connection refused), ..." of three at most. */
+static void describe_failing(const weft_channel *ch, char *out, size_t size)
+{
+    size_t at = 0, shown = 0;
+
+    out[0] = '\0';
+    for (uint32_t i = 0; i < ch->n_slots && i < SLOTS_SEEN && shown < 3; i++) {
+        const weft__subchannel *sub = ch->slots[i];
+        if (sub == NULL || !sub->listed || !sub->failing)
+            continue;
+        at += (size_t)snprintf(out + at, size - at, "%s%s (%.60s)",
+                               shown > 0 ? ", " : "", sub->text,
+                               sub->last_error != NULL ? sub->last_error
+                                                       : "not connected");
+        if (at >= size)
+            at = size - 1;
+        shown++;
+    }
+    if (shown > 0 && ch->n_failing > shown)
+        snprintf(out + at, size - at, ", ...");
 }
 
 /* Why there is nobody to send to, for a call that will not wait. */
 static void end_unavailable(weft__client_call *call)
 {
     weft_channel *ch = call->channel;
-    char errors[256] = "";
-    size_t at = 0, shown = 0;
+    char errors[256];
 
     if (ch->n_listed == 0) {
         weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
                                "%s has no endpoints", ch->target);
-        return;
-    }
-    if (ch->n_failing < ch->n_listed) {
+    } else if (ch->n_failing < ch->n_listed && ch->n_ready > 0) {
+        weft__client_call_endf(call, WEFT_RESOURCE_EXHAUSTED, false,
+                               "every connection of %s has "
+                               "max_in_flight_per_connection calls",
+                               ch->target);
+    } else if (ch->n_failing < ch->n_listed) {
         weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
                                "no endpoint of %s is connected yet",
                                ch->target);
-        return;
+    } else {
+        describe_failing(ch, errors, sizeof(errors));
+        weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                               "all %u endpoints of %s are down: %s",
+                               ch->n_listed, ch->target, errors);
     }
-    for (uint32_t i = 0; i < ch->n_slots && shown < 3; i++) {
-        const weft__subchannel *sub = ch->slots[i];
-        if (sub == NULL || !sub->listed)
-            continue;
-        at += (size_t)snprintf(errors + at, sizeof(errors) - at, "%s%s (%.60s)",
-                               shown > 0 ? ", " : "", sub->text,
-                               sub->last_error != NULL ? sub->last_error
-                                                       : "not connected");
-        if (at >= sizeof(errors))
-            at = sizeof(errors) - 1;
-        shown++;
-    }
-    weft__client_call_endf(
-        call, WEFT_UNAVAILABLE, false, "all %u endpoints of %s are down: %s%s",
-        ch->n_listed, ch->target, errors, ch->n_listed > shown ? ", ..." : "");
+}
+
+void weft__channel_why_waiting(const weft_channel *ch, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (ch->list == NULL)
+        snprintf(out, size, "%s", ch->resolve_error);
+    else if (ch->n_listed == 0)
+        snprintf(out, size, "there are no endpoints");
+    else if (ch->n_ready > 0)
+        snprintf(out, size, "every connection is at its limit");
+    else
+        describe_failing(ch, out, size);
 }
 
 static bool contains(const uint32_t *slots, size_t n, uint32_t slot)
@@ -227,6 +255,30 @@ static bool contains(const uint32_t *slots, size_t n, uint32_t slot)
         if (slots[i] == slot)
             return true;
     return false;
+}
+
+/* Is there somebody who has not refused it?  More were seen (who had no room)
+ * than have refused it, or one may still get connected. */
+static bool others_remain(const weft__client_call *call, size_t n_seen)
+{
+    const weft_channel *ch = call->channel;
+    uint32_t refused = 0;
+
+    for (size_t i = 0; i < call->n_tried; i++) {
+        const weft__subchannel *sub = ch->slots[call->tried[i]];
+        refused += sub != NULL && sub->listed && !sub->failing;
+    }
+    return n_seen > call->n_tried || ch->n_listed - ch->n_failing > refused;
+}
+
+static void end_refused(weft__client_call *call)
+{
+    const weft__subchannel *last =
+        call->channel->slots[call->tried[call->n_tried - 1]];
+
+    weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                           "%s refused the call, and nobody else is there",
+                           last != NULL ? last->text : "the server");
 }
 
 /* True: it must wait. */
@@ -263,13 +315,7 @@ static bool must_wait(weft__client_call *call)
         call->attempt.sub->picks++;
         if (contains(tried, n, slot)) { /* nobody else is left */
             give_back(&call->attempt, WEFT_CANCELLED);
-            if (!contains(call->tried, call->n_tried, slot))
-                break;
-            weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
-                                   "%s refused the call, and nobody else is "
-                                   "there",
-                                   ch->slots[slot]->text);
-            return false;
+            break;
         }
         cc = weft__client_conn_usable(call->attempt.sub);
         if (cc != NULL &&
@@ -282,6 +328,10 @@ static bool must_wait(weft__client_call *call)
         weft__client_call_end(call, WEFT_RESOURCE_EXHAUSTED,
                               "max_unsent_bytes wait on every connection",
                               false);
+        return false;
+    }
+    if (call->n_tried > 0 && !others_remain(call, n)) {
+        end_refused(call);
         return false;
     }
     if (call->wait_for_ready ||
@@ -313,7 +363,8 @@ void weft__dispatch(weft__client_call *call)
 }
 
 /* All of them once when something may end them, else as long as there is room.
- */
+ * One that some have refused waits for others than the rest do, and so keeps
+ * nobody back. */
 static void on_kick(void *arg)
 {
     weft_channel *ch = arg;
@@ -325,11 +376,12 @@ static void on_kick(void *arg)
         weft__wait_remove(call);
         if (!must_wait(call))
             continue;
-        if (!all) {
-            wait_prepend(call);
-            break;
+        if (all || call->n_tried > 0) {
+            wait_append(call);
+            continue;
         }
-        wait_append(call);
+        wait_prepend(call);
+        break;
     }
 }
 

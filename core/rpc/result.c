@@ -61,6 +61,10 @@ void weft_result_free(weft_result *result)
 
     if (call == NULL)
         return;
+    if (call->telling) { /* in its own callback: it goes after that */
+        call->kept = false;
+        return;
+    }
     weft_arena_fini(&call->arena);
     weft_free(call);
 }

@@ -37,8 +37,13 @@ static const weft__paths *find_paths(weft_channel *ch,
     if (paths != NULL && paths->service == service)
         return paths;
     HASH_FIND_PTR(ch->paths, &service, paths);
-    if (paths == NULL && (paths = make_paths(service)) != NULL)
+    if (paths == NULL && (paths = make_paths(service)) != NULL) {
         HASH_ADD_PTR(ch->paths, service, paths);
+        if (paths->hh.tbl == NULL) {
+            weft_free(paths);
+            paths = NULL;
+        }
+    }
     ch->last_paths = paths;
     return paths;
 }
@@ -107,6 +112,8 @@ static weft_status prepare(weft__client_call **out, const weft_stub *stub,
     uint8_t *data;
     weft_status st;
 
+    if (stub->options.handle != NULL)
+        *stub->options.handle = 0;
     if (service == NULL || method >= service->n_methods ||
         service->name == NULL) {
         *why = "the service has no such method";
@@ -146,7 +153,7 @@ weft_status weft_stub_call(const weft_stub *stub, unsigned method,
         return st;
     call->cb = cb;
     call->user = user;
-    weft__client_call_start(call);
+    weft__client_call_start(call, stub->options.handle);
     return WEFT_OK;
 }
 
@@ -160,10 +167,13 @@ weft_status weft_call_bytes(weft_channel *ch, const weft_call_options *options,
     uint8_t *copy;
     weft_status st;
 
+    if (options == NULL)
+        options = &none;
+    if (options->handle != NULL)
+        *options->handle = 0;
     if (ch == NULL || cb == NULL || path == NULL || path[0] != '/')
         return WEFT_EINVAL;
-    st = weft__client_call_new(&call, ch, options != NULL ? options : &none,
-                               &why);
+    st = weft__client_call_new(&call, ch, options, &why);
     if (st != WEFT_OK)
         return st;
     call->path_len = strlen(path);
@@ -178,7 +188,7 @@ weft_status weft_call_bytes(weft_channel *ch, const weft_call_options *options,
         memcpy(copy, data, len);
     call->cb = cb;
     call->user = user;
-    weft__client_call_start(call);
+    weft__client_call_start(call, options->handle);
     return WEFT_OK;
 }
 
@@ -244,6 +254,8 @@ static void invoke(ProtobufCService *service, unsigned method,
     weft_status st;
 
     if (stub->channel == NULL) { /* there is no loop to be later on */
+        if (stub->options.handle != NULL)
+            *stub->options.handle = 0;
         tell(closure, user, WEFT_FAILED_PRECONDITION, "there is no channel");
         return;
     }
@@ -253,7 +265,7 @@ static void invoke(ProtobufCService *service, unsigned method,
     }
     call->closure = closure;
     call->user = user;
-    weft__client_call_start(call);
+    weft__client_call_start(call, stub->options.handle);
 }
 
 weft_stub weft_stub_for(weft_channel *channel,

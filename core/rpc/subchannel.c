@@ -11,6 +11,42 @@
 
 #define STABLE_MS 1000 /* a connection that lived so long forgives failures */
 
+/* ---- Lists ---- */
+
+void weft__sub_list_init(weft__sub_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+/* Puts it where its state says that it stands. */
+static void place(weft__subchannel *sub)
+{
+    weft_channel *ch = sub->channel;
+    weft__sub_list *list = NULL;
+
+    if (sub->state == WEFT__SUB_QUEUED)
+        list = &ch->queue;
+    else if (sub->state == WEFT__SUB_IDLE && sub->listed)
+        list = &ch->idle;
+    if (list == sub->in)
+        return;
+    if (sub->in != NULL) {
+        if ((*sub->pprev = sub->next) != NULL)
+            sub->next->pprev = sub->pprev;
+        else
+            sub->in->last = sub->pprev;
+    }
+    if ((sub->in = list) == NULL)
+        return;
+    sub->next = NULL;
+    sub->pprev = list->last;
+    *list->last = sub;
+    list->last = &sub->next;
+}
+
+/* ---- State ---- */
+
 static void set_failing(weft__subchannel *sub, bool failing)
 {
     weft_channel *ch = sub->channel;
@@ -21,8 +57,8 @@ static void set_failing(weft__subchannel *sub, bool failing)
     if (!sub->listed)
         return;
     ch->n_failing += failing ? 1u : UINT32_MAX;
-    if (failing && ch->n_failing == ch->n_listed)
-        weft__channel_kick(ch, true);
+    if (failing) /* who waited for this one alone need not any more */
+        weft__channel_kick(ch, ch->n_failing == ch->n_listed);
 }
 
 void weft__sub_set_listed(weft__subchannel *sub, bool listed)
@@ -36,22 +72,23 @@ void weft__sub_set_listed(weft__subchannel *sub, bool listed)
     ch->n_listed += step;
     if (sub->failing)
         ch->n_failing += step;
+    place(sub);
 }
 
-void weft__sub_set_usable(weft__subchannel *sub, bool usable)
+bool weft__sub_set_usable(weft__subchannel *sub, bool usable)
 {
     weft_channel *ch = sub->channel;
     weft_balancer_change change = {
         .slot = sub->slot, .weight = usable ? sub->weight : 0, .id = sub->id};
 
     if (!usable && !sub->usable)
-        return;
-    /* Without memory an endpoint stays out; taking one out needs none. */
+        return true;
     if (ch->balancer->update(ch->balancer_self, &change, 1) != WEFT_OK)
-        usable = false;
+        return false;
     if (usable != sub->usable)
         ch->n_ready += usable ? 1u : UINT32_MAX;
     sub->usable = usable;
+    return true;
 }
 
 static void set_state(weft__subchannel *sub, weft__sub_state state)
@@ -60,52 +97,47 @@ static void set_state(weft__subchannel *sub, weft__sub_state state)
 
     if (sub->state == WEFT__SUB_CONNECTING)
         ch->n_connecting--;
-    if (sub->state == WEFT__SUB_IDLE)
-        ch->n_idle--;
     sub->state = state;
     if (state == WEFT__SUB_CONNECTING)
         ch->n_connecting++;
-    if (state == WEFT__SUB_IDLE)
-        ch->n_idle++;
+    place(sub);
 }
+
+/* ---- Connecting ---- */
+
+static void went_down(weft__subchannel *sub, bool was_ready, bool idle,
+                      uint64_t lived_ms, const char *why);
 
 void weft__connect_queued(weft_channel *ch)
 {
-    while (ch->queue_head != NULL && !ch->closing &&
-           ch->n_connecting < ch->conf.max_connecting) {
-        weft__subchannel *sub = ch->queue_head;
+    weft__subchannel *sub;
 
-        if ((ch->queue_head = sub->queue_next) == NULL)
-            ch->queue_tail = &ch->queue_head;
+    while ((sub = ch->queue.first) != NULL && !ch->closing &&
+           ch->n_connecting < ch->conf.max_connecting) {
         set_state(sub, WEFT__SUB_CONNECTING);
-        if (!sub->listed) {
-            set_state(sub, WEFT__SUB_IDLE);
-            weft__sub_release_if_done(sub);
-        } else if (weft__client_conn_open(sub) != WEFT_OK) {
-            sub->n_conns++;
-            weft__sub_conn_lost(sub, false, false, 0, "out of memory");
-        }
+        if (weft__client_conn_open(sub) != WEFT_OK)
+            went_down(sub, false, false, 0, "connect: out of memory");
     }
 }
 
 void weft__sub_want(weft__subchannel *sub)
 {
-    weft_channel *ch = sub->channel;
-
     if (sub->state != WEFT__SUB_IDLE && sub->state != WEFT__SUB_BACKOFF)
         return;
     weft_timer_stop(&sub->backoff);
     set_state(sub, WEFT__SUB_QUEUED);
-    sub->queue_next = NULL;
-    *ch->queue_tail = sub;
-    ch->queue_tail = &sub->queue_next;
-    weft__connect_queued(ch);
+    weft__connect_queued(sub->channel);
 }
 
 static void on_backoff(weft_timer *timer, void *user)
 {
+    weft__subchannel *sub = user;
+
     (void)timer;
-    weft__sub_want(user);
+    if (sub->state == WEFT__SUB_READY) /* there may be one more connection */
+        weft__channel_kick(sub->channel, false);
+    else
+        weft__sub_want(sub);
 }
 
 /* Exponential, between half and one and a half of its value. */
@@ -119,6 +151,8 @@ static uint32_t backoff_ms(const weft__subchannel *sub)
     if (ms > conf->backoff_max_ms)
         ms = conf->backoff_max_ms;
     ms = ms / 2 + weft__loop_random(sub->channel->loop) % (ms + 1);
+    if (ms > UINT32_MAX)
+        ms = UINT32_MAX;
     return ms > 0 ? (uint32_t)ms : 1;
 }
 
@@ -127,11 +161,9 @@ void weft__sub_conn_ready(weft__subchannel *sub)
     set_failing(sub, false);
     if (sub->state == WEFT__SUB_CONNECTING)
         set_state(sub, WEFT__SUB_READY);
-    if (!sub->listed) {
-        weft__sub_unlist(sub);
-        return;
-    }
-    weft__sub_set_usable(sub, true);
+    if (!sub->usable && !weft__sub_set_usable(sub, true))
+        for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next)
+            weft__conn_abort(cc->conn, WEFT_ENOMEM, "out of memory");
     weft__channel_kick(sub->channel, false);
     weft__connect_queued(sub->channel);
 }
@@ -165,36 +197,55 @@ static void remember_error(weft__subchannel *sub, const char *why)
     }
 }
 
+static void count_failure(weft__subchannel *sub, bool was_ready,
+                          uint64_t lived_ms)
+{
+    if (!was_ready)
+        sub->channel->stats.connect_failures++;
+    if (was_ready && lived_ms >= STABLE_MS)
+        sub->failures = 0;
+    else
+        sub->failures++;
+}
+
+/* The last connection that could take calls is gone. */
+static void went_down(weft__subchannel *sub, bool was_ready, bool idle,
+                      uint64_t lived_ms, const char *why)
+{
+    weft__sub_set_usable(sub, false);
+    if (idle) {
+        sub->failures = 0;
+        set_state(sub, WEFT__SUB_IDLE);
+        if (sub->channel->waiting != NULL) /* somebody came meanwhile */
+            weft__sub_want(sub);
+        return;
+    }
+    count_failure(sub, was_ready, lived_ms);
+    remember_error(sub, why);
+    set_state(sub, WEFT__SUB_BACKOFF);
+    weft_timer_start(&sub->backoff, sub->failures > 0 ? backoff_ms(sub) : 1);
+    if (!was_ready)
+        set_failing(sub, true);
+}
+
 void weft__sub_conn_lost(weft__subchannel *sub, bool was_ready, bool idle,
                          uint64_t lived_ms, const char *why)
 {
     weft_channel *ch = sub->channel;
-    /* One that left (go-away) has been replaced already, maybe. */
-    bool current =
-        sub->state == WEFT__SUB_READY || sub->state == WEFT__SUB_CONNECTING;
+    /* One that left (go-away, the list) may have been replaced already. */
+    bool current = !ch->closing && (sub->state == WEFT__SUB_READY ||
+                                    sub->state == WEFT__SUB_CONNECTING);
 
     sub->n_conns--;
-    if (!ch->closing && current && !has_live_conn(sub)) {
-        weft__sub_set_usable(sub, false);
-        set_state(sub, WEFT__SUB_IDLE);
-        if (!idle)
-            remember_error(sub, why);
-        if (!was_ready) {
-            ch->stats.connect_failures++;
-            sub->failures++;
-            set_failing(sub, true);
-        } else if (lived_ms >= STABLE_MS) {
-            sub->failures = 0;
-        } else {
-            sub->failures++;
-        }
-        if (sub->listed && !idle) {
-            set_state(sub, WEFT__SUB_BACKOFF);
-            weft_timer_start(&sub->backoff,
-                             sub->failures > 0 ? backoff_ms(sub) : 1);
-        }
+    if (current && !has_live_conn(sub)) {
+        went_down(sub, was_ready, idle, lived_ms, why);
         weft__connect_queued(ch);
+    } else if (current && !was_ready && sub->state == WEFT__SUB_READY) {
+        /* A further one, which there is no hurry to try again. */
+        count_failure(sub, false, 0);
+        weft_timer_start(&sub->backoff, backoff_ms(sub));
     }
+    weft__channel_kick(ch, false); /* some may have counted on it */
     weft__sub_release_if_done(sub);
 }
 
@@ -215,12 +266,16 @@ weft_status weft__sub_new(weft__subchannel **out, weft_channel *ch,
     sub->address = e->address;
     sub->weight = e->weight;
     sub->state = WEFT__SUB_IDLE;
-    ch->n_idle++;
     weft_timer_init(&sub->backoff, ch->loop, on_backoff, sub);
+    HASH_ADD_KEYPTR(hh, ch->by_text, sub->text, strlen(sub->text), sub);
+    if (sub->hh.tbl == NULL) {
+        weft_free(sub->text);
+        weft_free(sub);
+        return WEFT_ENOMEM;
+    }
     sub->slot = ch->n_free_slots > 0 ? ch->free_slots[--ch->n_free_slots]
                                      : ch->n_slots++;
     ch->slots[sub->slot] = sub;
-    HASH_ADD_KEYPTR(hh, ch->by_text, sub->text, strlen(sub->text), sub);
     *out = sub;
     return WEFT_OK;
 }
@@ -237,8 +292,7 @@ void weft__sub_unlist(weft__subchannel *sub)
         next = cc->next;
         weft__client_conn_leave(cc);
     }
-    if (sub->state == WEFT__SUB_READY || sub->state == WEFT__SUB_BACKOFF)
-        set_state(sub, WEFT__SUB_IDLE);
+    set_state(sub, WEFT__SUB_IDLE);
     weft__sub_release_if_done(sub);
 }
 
@@ -246,10 +300,8 @@ void weft__sub_release_if_done(weft__subchannel *sub)
 {
     weft_channel *ch = sub->channel;
 
-    if (sub->listed || sub->conns != NULL || sub->picks > 0 ||
-        sub->state == WEFT__SUB_QUEUED)
+    if (sub->listed || sub->conns != NULL || sub->picks > 0)
         return;
-    set_state(sub, WEFT__SUB_READY); /* leaves every count */
     ch->slots[sub->slot] = NULL;
     ch->free_slots[ch->n_free_slots++] = sub->slot;
     HASH_DEL(ch->by_text, sub);

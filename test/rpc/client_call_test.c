@@ -71,6 +71,7 @@ static void the_deadline_travels_and_names_its_phases(void **state)
     assert_int_equal(o.status, WEFT_DEADLINE_EXCEEDED);
     assert_string_equal(o.message, "deadline 300 ms: resolving 0, connecting "
                                    "0, waiting 300 for inproc:///peer");
+    assert_int_equal(o.sent, WEFT_SENT_MAYBE);
     test_loop_settle(&f->t);
     assert_int_equal(f->p.n_resets, 1); /* the server hears of it */
     assert_int_equal(f->p.last_reset, WEFT_DEADLINE_EXCEEDED);
@@ -116,6 +117,7 @@ static void cancel_calls_back_later_and_tells_the_server(void **state)
     assert_int_equal(o.calls, 0); /* not on this stack */
     until_ended(f, &o);
     assert_int_equal(o.status, WEFT_CANCELLED);
+    assert_int_equal(o.sent, WEFT_SENT_MAYBE);
     test_loop_settle(&f->t);
     assert_int_equal(f->p.n_resets, 1);
     weft_cancel(o.handle); /* stale: harmless */

@@ -1,53 +1,9 @@
 /* client_channel_test.c - where calls go: connections, endpoints, waiting. */
 #include "client_fixture.h"
 
+#include "client_script.h"
+
 #include <weft/loop_internal.h>
-
-/* ---- A resolver that says what the test wants ---- */
-
-static weft_watch *script_watch;
-
-static weft_status script_start(void *self, weft_watch *watch)
-{
-    (void)self;
-    script_watch = watch;
-    return WEFT_OK;
-}
-
-static void script_close(void *self)
-{
-    (void)self;
-    script_watch = NULL;
-}
-
-static const weft_resolver_ops script = {.scheme = "script",
-                                         .self_size = 1,
-                                         .start = script_start,
-                                         .close = script_close};
-
-/* texts: NULL-terminated. */
-static void publish(const char *const *texts)
-{
-    weft_endpoints_builder *b;
-    weft_endpoints *list;
-
-    assert_int_equal(weft_endpoints_builder_new(&b), WEFT_OK);
-    for (; *texts != NULL; texts++) {
-        weft_endpoint e = {0};
-        assert_int_equal(weft_address_parse(&e.address, *texts, NULL), WEFT_OK);
-        assert_int_equal(weft_endpoints_builder_add(b, &e), WEFT_OK);
-    }
-    assert_int_equal(weft_endpoints_builder_finish(b, &list), WEFT_OK);
-    weft_watch_publish(script_watch, list);
-}
-
-static void reopen(fixture *f, const char *target,
-                   const weft_channel_conf *conf)
-{
-    weft_channel_close(f->channel);
-    test_loop_settle(&f->t);
-    open_channel(f, target, conf);
-}
 
 static void calls_wait_for_the_first_resolution(void **state)
 {

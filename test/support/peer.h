@@ -5,8 +5,8 @@
 
 #include <weft/listener.h>
 
-#define PEER_CALLS 256
-#define PEER_CONNS 64
+#define PEER_CALLS 1024
+#define PEER_CONNS 256
 
 typedef struct peer_call {
     weft__conn *conn;

@@ -30,7 +30,8 @@ typedef struct weft_channel weft_channel;
     X(u32, max_connections_per_endpoint, 4, "multiplexed ones")                \
     X(u32, max_gorpc_connections_per_endpoint, 100,                            \
       "to version 0 peers, which take one call at a time")                     \
-    X(u32, max_pending_bytes, 67108864, "requests that wait or are unsent")    \
+    X(u32, max_pending_bytes, 67108864,                                        \
+      "requests of all calls that have not ended")                             \
     X(u32, max_frame_bytes, 4194304, "body of one frame")                      \
     X(u32, max_unsent_bytes, 4194304,                                          \
       "requests that one connection's peer has not read")                      \
@@ -93,7 +94,8 @@ typedef struct weft_endpoint_stats {
     uint32_t failures; /* connects that failed in a row */
 } weft_endpoint_stats;
 
-/* Calls fn for each endpoint; fn may not close the channel. */
+/* Calls fn for each endpoint; fn may close the channel, which is the end of it.
+ */
 WEFT_API void
 weft_channel_each_endpoint(const weft_channel *channel,
                            void (*fn)(const weft_endpoint_stats *e, void *user),
@@ -115,7 +117,8 @@ typedef struct weft_call_options {
     const void *hash_key; /* for balancers that hash */
     size_t hash_key_len;
     weft_call *parent;        /* see weft_stub_under() */
-    weft_handle *handle;      /* out, may be NULL: for weft_cancel() */
+    weft_handle *handle;      /* out, may be NULL: for weft_cancel(); 0 if the
+                                 call was refused */
     const char *content_type; /* raw calls; NULL: protobuf */
     const char *service;      /* another name than the descriptor's */
     uint64_t reserved[6];
