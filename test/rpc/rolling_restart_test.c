@@ -8,7 +8,7 @@
 #include <string.h>
 #include <weft/weft.h>
 
-enum { SERVERS = 3, CALLS = 24, HANDLING_MS = 20 };
+enum { SERVERS = 3, CALLS = 24, HANDLING_MS = 80 };
 
 typedef struct member {
     Helloworld__Greeter_Service greeter; /* first */
@@ -164,7 +164,7 @@ static void a_rolling_restart_under_load_fails_no_call(void **state)
     assert_string_equal(c.first_failure, "");
     assert_int_equal(c.failed, 0);
     assert_int_equal(c.ok, c.called);
-    assert_true(c.ok > 5000);
+    assert_true(c.ok > 2000);
     for (i = 0; i < SERVERS; i++) /* each has come back */
         assert_true(c.members[i].served > before[i]);
     weft_channel_close(channel);
