@@ -80,9 +80,9 @@ static inline weft_status counting_pick(void *self, const weft_pick_args *args,
 }
 
 static inline void counting_done(void *self, uint32_t slot,
-                                 const weft_pick_outcome *outcome)
+                                 const weft_pick_outcome *how)
 {
-    (void)self, (void)outcome;
+    (void)self, (void)how;
     assert_true(slot < COUNTING_SLOTS);
     assert_true(counting.held[slot] > 0);
     counting.held[slot]--;
