@@ -7,6 +7,7 @@
 #include "server_internal.h"
 
 #include <string.h>
+#include <unistd.h>
 #include <weft/mem.h>
 
 enum { RESUMED_AT_ONCE = 8 };
@@ -98,24 +99,26 @@ static uint32_t timeout_of(const weft_server *s, const weft__wire_event *event)
  * at least as old as the last read. */
 static bool refused_as_expired(weft__server_conn *sc,
                                const weft__wire_event *event,
-                               uint32_t *timeout_ms)
+                               uint32_t timeout_ms, uint32_t *left_ms)
 {
     weft_server *s = sc->server;
     uint64_t waited, read, now = weft_loop_now_ms(s->loop);
 
+    *left_ms = timeout_ms;
     if (event->timeout_ms == 0)
         return false;
     read = weft__conn_last_in_ms(sc->conn);
     waited = now > read ? now - read : 0;
-    if (waited < *timeout_ms) {
-        *timeout_ms -= (uint32_t)waited;
+    if (waited < timeout_ms) {
+        if (timeout_ms != WEFT_NO_DEADLINE)
+            *left_ms -= (uint32_t)waited;
         return false;
     }
     s->stats.expired++;
     weft__server_refuse(
         sc, event, WEFT_DEADLINE_EXCEEDED,
         "deadline %u ms: passed before the call was begun, having waited %llu",
-        event->timeout_ms, (unsigned long long)waited);
+        timeout_ms, (unsigned long long)waited);
     return true;
 }
 
@@ -189,7 +192,7 @@ static void on_call(weft__server_conn *sc, const weft__wire_event *event)
     const weft__method *method = NULL;
     weft__slice service = {0}, name = {0};
     weft__lookup found;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms, left_ms;
 
     sc->v0 = event->v0;
     if (s->phase >= WEFT__PHASE_CLOSING) {
@@ -200,7 +203,7 @@ static void on_call(weft__server_conn *sc, const weft__wire_event *event)
     if (refused_by_limit(sc, event))
         return;
     timeout_ms = timeout_of(s, event);
-    if (refused_as_expired(sc, event, &timeout_ms))
+    if (refused_as_expired(sc, event, timeout_ms, &left_ms))
         return;
     found = weft__services_find(&s->services, event->path,
                                 event->v0 && s->fallback == NULL, &method,
@@ -212,7 +215,8 @@ static void on_call(weft__server_conn *sc, const weft__wire_event *event)
         refuse_lookup(sc, event, found, service, name);
         return;
     }
-    weft__server_call_begin(sc, event, method, service, name, timeout_ms);
+    weft__server_call_begin(sc, event, method, service, name, timeout_ms,
+                            left_ms);
 }
 
 static void on_reset(weft__server_conn *sc, const weft__wire_event *event)
@@ -344,11 +348,19 @@ static void on_http(weft__listener *l, int fd, const weft_address *peer,
                     const void *first, size_t first_len, void *user)
 {
     weft__server_listener *sl = user;
+    weft_server *s = sl->server;
 
-    (void)l;
-    sl->server->n_http++;
-    weft__http_server_adopt(sl->server->http, fd, peer, first, first_len,
-                            on_http_gone, sl);
+    /* Undecided ones still decide while the last connections close. */
+    if (s->http == NULL ||
+        weft__server_connections(s) > s->conf.max_connections) {
+        s->stats.refused++;
+        (void)close(fd);
+        weft__listener_conn_gone(l);
+        return;
+    }
+    s->n_http++;
+    weft__http_server_adopt(s->http, fd, peer, first, first_len, on_http_gone,
+                            sl);
 }
 
 const weft__listener_handler weft__server_listener_handler = {

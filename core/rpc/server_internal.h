@@ -187,11 +187,13 @@ void weft__server_call_arm(weft__server_call *call); /* its deadline */
 
 /* ---- The way in (server_request.c) ---- */
 
-/* A call has come and is to be taken: makes the record and runs the handler. */
+/* A call has come and is to be taken: makes the record and runs the handler. It
+ * was given timeout_ms, of which left_ms are left. */
 void weft__server_call_begin(weft__server_conn *sc,
                              const weft__wire_event *event,
                              const weft__method *method, weft__slice service,
-                             weft__slice name, uint32_t timeout_ms);
+                             weft__slice name, uint32_t timeout_ms,
+                             uint32_t left_ms);
 
 /* ---- The way out (server_reply.c, call_api.c) ---- */
 

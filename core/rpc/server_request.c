@@ -186,7 +186,8 @@ static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
 }
 
 static void init_call(weft__server_call *call, weft__server_conn *sc,
-                      const weft__wire_event *event, uint32_t timeout_ms)
+                      const weft__wire_event *event, uint32_t timeout_ms,
+                      uint32_t left_ms)
 {
     weft_loop *loop = sc->server->loop;
 
@@ -198,13 +199,14 @@ static void init_call(weft__server_call *call, weft__server_conn *sc,
     call->timeout_ms = timeout_ms;
     call->deadline_ms = timeout_ms == WEFT_NO_DEADLINE
                             ? UINT64_MAX
-                            : weft_loop_now_ms(loop) + timeout_ms;
+                            : weft_loop_now_ms(loop) + left_ms;
 }
 
 void weft__server_call_begin(weft__server_conn *sc,
                              const weft__wire_event *event,
                              const weft__method *method, weft__slice service,
-                             weft__slice name, uint32_t timeout_ms)
+                             weft__slice name, uint32_t timeout_ms,
+                             uint32_t left_ms)
 {
     weft_server *s = sc->server;
     weft__server_call *call = weft__server_call_new(s, event->payload.len);
@@ -215,7 +217,7 @@ void weft__server_call_begin(weft__server_conn *sc,
     if (call == NULL)
         goto no_memory;
     call->method = method;
-    init_call(call, sc, event, timeout_ms);
+    init_call(call, sc, event, timeout_ms, left_ms);
     if (!copy_names(call, event, service, name) || !copy_metadata(call, event))
         goto no_memory;
     if (method != NULL) {

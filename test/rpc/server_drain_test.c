@@ -326,6 +326,39 @@ static void a_reply_is_not_cut_off_by_bytes_that_nobody_reads(void **state)
     assert_int_equal(f->n_handled, 1);
 }
 
+static void
+sockets_that_decide_while_the_last_ones_close_are_closed(void **state)
+{
+    static const uint8_t request[] = "\x11\0\0\0\0\0\0\0\0\0\x23\0\0\0\0"
+                                     "\x12\x1c/helloworld.Greeter/SayHello"
+                                     "\x22\x03\x0a\x01x";
+    fixture *f = *state;
+    uint8_t reply[256];
+    long n = -1;
+    int last, http, native;
+
+    fixture_server(f, NULL, NULL);
+    fixture_start(f);
+    last = plain_connect(weft_server_address(f->server, 0));
+    http = plain_connect(weft_server_address(f->server, 0));
+    native = plain_connect(weft_server_address(f->server, 0));
+    plain_send(last, request, sizeof(request) - 1);
+    run_while(f, n < 0 && (n = plain_recv(last, reply, sizeof(reply))) < 0);
+    drain(f, 0);
+    test_loop_advance(&f->t, 100);
+    assert_string_equal(phase(f), "closing connections");
+    plain_send(http, "GET /health HTTP/1.1\r\n\r\n", 26);
+    plain_send(native, request, sizeof(request) - 1);
+    test_loop_settle(&f->t);
+    assert_int_equal(plain_recv(http, reply, sizeof(reply)), 0);
+    assert_int_equal(plain_recv(native, reply, sizeof(reply)), 0);
+    assert_int_equal(f->n_handled, 1);
+    close(last);
+    run_while(f, f->n_drained == 0);
+    close(http);
+    close(native);
+}
+
 static int count_event(const struct event_base *base, const struct event *ev,
                        void *arg)
 {
@@ -408,6 +441,7 @@ int main(void)
         FIXTURE_TEST(a_gorpc_request_in_the_backlog_is_served),
         FIXTURE_TEST(gorpc_peers_are_served_until_nothing_is_in_flight),
         FIXTURE_TEST(a_reply_is_not_cut_off_by_bytes_that_nobody_reads),
+        FIXTURE_TEST(sockets_that_decide_while_the_last_ones_close_are_closed),
         FIXTURE_TEST(nothing_is_left_on_the_loop),
         FIXTURE_TEST(the_drain_s_callback_may_free_the_server),
         FIXTURE_TEST(a_server_that_has_not_started_cannot_drain),
