@@ -337,8 +337,7 @@ static void on_turn(weft_timer *timer, void *user)
     (void)timer;
     /* to the end of the ring first: turn may leave it, and end the agent */
     weft__consul_poll_leave(agent, first);
-    weft__consul_poll_join(agent, first);
-    arm(agent);
+    weft__consul_poll_join(agent, first); /* arms the next turn */
     first->turn(first);
 }
 

@@ -199,8 +199,7 @@ static int start_solo(void **state)
 {
     (void)state;
     setenv("WEFT_CACHE_DIR", "off", 1);
-    if (consul_needed())
-        consul_single(&solo);
+    consul_single(&solo);
     return 0;
 }
 
@@ -337,6 +336,9 @@ int main(void)
         T(a_key_is_what_gorpc_writes_and_goes_with_the_drain),
         T(a_key_under_a_session_vanishes_with_its_process),
     };
+    int code;
 
+    if (consul_missing(&code))
+        return code;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

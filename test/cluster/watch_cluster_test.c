@@ -23,8 +23,7 @@ static int start_solo(void **state)
 {
     (void)state;
     setenv("WEFT_CACHE_DIR", "off", 1);
-    if (consul_needed())
-        consul_single(&solo);
+    consul_single(&solo);
     return 0;
 }
 
@@ -254,8 +253,6 @@ static int start_cluster(void **state)
 
     (void)state;
     setenv("WEFT_CACHE_DIR", "off", 1);
-    if (!consul_needed())
-        return 0;
     for (int i = 0; i < SERVERS; i++) {
         char name[16], ip[32];
 
@@ -408,7 +405,10 @@ int main(void)
         cmocka_unit_test(a_leader_that_ends_changes_nothing),
         cmocka_unit_test(a_leader_that_hangs_changes_nothing),
     };
-    int failed = cmocka_run_group_tests(alone, NULL, NULL);
+    int failed;
 
+    if (consul_missing(&failed))
+        return failed;
+    failed = cmocka_run_group_tests(alone, NULL, NULL);
     return failed + cmocka_run_group_tests(three, start_cluster, end_cluster);
 }
