@@ -149,7 +149,7 @@ typedef struct weft_server_stats {
     uint64_t refused;       /* limits */
     uint64_t expired;       /* deadline passed before the handler began */
     uint64_t late_answers;  /* answers after the framework's own: discarded */
-    uint64_t stale_answers; /* second answers */
+    uint64_t stale_answers; /* second answers, by all servers of the loop */
     uint64_t unanswered;    /* ended by deadline, cancel or drain, and the
                                handler has not answered yet */
 } weft_server_stats;
