@@ -4,7 +4,8 @@
  *  2. Children are told to close, youngest first; each removes itself when it
  * has ended, at once or later.
  *  3. What is queued for the end of the batch runs, until nothing is queued.
- *  4. The locals go, then the timers, the events and the memory.
+ *  4. The locals go, then the timers, what was buried, the events and the
+ * memory.
  *  5. on_closed.
  *
  * Steps 1 and 2 run deferred, so from a fresh stack.  Step 4 cannot happen
@@ -85,6 +86,13 @@ bool weft__loop_closing(const weft_loop *loop)
     return loop->closing;
 }
 
+void weft__loop_bury(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
+                     void *arg)
+{
+    *d = (weft__deferred){.next = loop->buried, .fn = fn, .arg = arg};
+    loop->buried = d;
+}
+
 void weft_loop_close(weft_loop *loop, void (*on_closed)(void *user), void *user)
 {
     if (loop == NULL || loop->closing)
@@ -136,6 +144,12 @@ void weft__loop_finalize(weft_loop *loop)
     for (i = 0; i < FREE_ROUNDS && !weft__batch_empty(loop); i++)
         run_batch(loop); /* what the locals left behind */
     weft__wheel_fini(loop);
+    while (loop->buried != NULL) {
+        weft__deferred *d = loop->buried;
+
+        loop->buried = d->next;
+        d->fn(d->arg);
+    }
     weft__posts_fini(loop);
     weft__event_fini(&loop->batch_event);
     weft__store_fini(loop);

@@ -71,6 +71,7 @@ struct weft_loop {
     bool batch_running; /* I2 */
     weft__batch flushes, deferred;
     weft__batch flushes_running, deferred_running;
+    weft__deferred *buried; /* runs last of all */
 
     /* Posts (loop_post.c).  Only these members are touched by other threads. */
     _Atomic(weft__post *) posted; /* newest first; or the closed mark */

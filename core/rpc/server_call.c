@@ -92,6 +92,17 @@ static void pool_free(weft__link *pool)
     }
 }
 
+static void free_buried(void *arg)
+{
+    weft__server_call *call = arg;
+
+    weft_arena_fini(&call->arena);
+    weft_free(call->chunk);
+    weft_free(call);
+}
+
+/* The loop ends with calls that no handler has answered.  A handler's own
+ * timers may lie in their arenas, so the memory waits until none can fire. */
 void weft__server_calls_free_all(weft_server *s)
 {
     weft__link *it;
@@ -102,7 +113,8 @@ void weft__server_calls_free_all(weft_server *s)
         weft__loop_undefer(s->loop, &call->end_deferred);
         weft_timer_stop(&call->timer);
         weft__handle_free(call->handle);
-        weft__server_call_free(call);
+        weft__ring_remove(&call->link);
+        weft__loop_bury(s->loop, &call->end_deferred, free_buried, call);
     }
     pool_free(&s->call_pool);
     pool_free(&s->chunk_pool);

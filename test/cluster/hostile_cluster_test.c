@@ -150,7 +150,7 @@ static void misbehave(int fd, int n)
         break;
     case 14: /* a byte at a time, and never whole */
         for (int i = 0; i < 40; i++) {
-            say(fd, LINE + (i % 20), 1);
+            say(fd, &LINE[i % 20], 1);
             consul_sleep_ms(5);
         }
         return;

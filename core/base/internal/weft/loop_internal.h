@@ -75,6 +75,11 @@ void weft__loop_child_add(weft_loop *loop, weft__loop_child *child);
 void weft__loop_child_remove(weft_loop *loop, weft__loop_child *child);
 bool weft__loop_closing(const weft_loop *loop);
 
+/* Runs fn(arg) as the loop's last act, when no timer can fire any more: for
+ * memory in which a user's timers may still be armed. */
+void weft__loop_bury(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
+                     void *arg);
+
 /* One object per loop for each layer that needs one (call slab, watches, HTTP);
  * fini (may be NULL) runs on the non-NULL ones when the loop goes, after all
  * children. */
