@@ -110,9 +110,10 @@ static bool read_reply(int fd, gorpc_reply *reply, bool *odd)
     if (ok) {
         *odd = !gorpc_frame_is_plain(header) || e.n_pairs > 0;
         reply->code = e.code;
-        if (e.text.len < sizeof(reply->message))
+        if (e.text.len > 0 && e.text.len < sizeof(reply->message))
             memcpy(reply->message, e.text.data, e.text.len);
-        if ((reply->payload = malloc(e.payload.len + 1)) != NULL) {
+        reply->payload = calloc(1, e.payload.len + 1);
+        if (reply->payload != NULL && e.payload.len > 0) {
             memcpy(reply->payload, e.payload.data, e.payload.len);
             reply->payload_len = e.payload.len;
         }
