@@ -347,7 +347,7 @@ sockets_that_decide_while_the_last_ones_close_are_closed(void **state)
     drain(f, 0);
     test_loop_advance(&f->t, 100);
     assert_string_equal(phase(f), "closing connections");
-    plain_send(http, "GET /health HTTP/1.1\r\n\r\n", 26);
+    plain_send(http, "GET /health HTTP/1.1\r\n\r\n", 24);
     plain_send(native, request, sizeof(request) - 1);
     test_loop_settle(&f->t);
     assert_int_equal(plain_recv(http, reply, sizeof(reply)), 0);
