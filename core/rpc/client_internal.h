@@ -72,6 +72,7 @@ struct weft__client_call {
     uint64_t hash;
     uint32_t timeout_ms;
     bool wait_for_ready, fail_fast, one_way;
+    bool refused;       /* by somebody, once */
     bool telling, kept; /* its callback runs; it was taken along */
 
     /* who is told */

@@ -99,6 +99,9 @@ void weft__attempt_lost(weft__attempt *a, weft_sent sent, const char *why)
     weft__client_call *call = a->call;
 
     weft__attempt_release(a, WEFT_UNAVAILABLE);
+    call->refused |= sent == WEFT_SENT_REFUSED;
+    if (sent == WEFT_SENT_NEVER && call->refused) /* but it had left before */
+        sent = WEFT_SENT_REFUSED;
     call->result.sent = sent;
     if (sent == WEFT_SENT_MAYBE || call->moves >= WEFT__TRIED_MAX) {
         weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
