@@ -18,6 +18,9 @@ typedef struct weft_decode_limits {
     uint32_t depth; /* nested messages; 0: 64 */
     size_t memory;  /* bytes that the decoded message may take; 0: 64 MiB */
     uint32_t max_elements; /* fields and elements altogether; 0: 4 million */
+    /* The input outlives the arena: bytes fields (and unknown ones) may point
+     * into it instead of being copied. */
+    bool borrow;
 } weft_decode_limits;
 
 typedef struct weft_message_codec {

@@ -1,0 +1,161 @@
+/* protobuf_array.c - the arrays of repeated fields: how they grow, and packed
+ * values. */
+#include <string.h>
+
+#include "protobuf_number_internal.h"
+
+#define ARRAY_HEADER sizeof(uint64_t) /* P2: capacity, keeps 8 aligned */
+
+void *weft__decoder_grow(weft__decoder *d, void **array, size_t n, size_t more,
+                         size_t size)
+{
+    uint64_t capacity = more;
+    uint8_t *block;
+
+    if (n != 0) {
+        memcpy(&capacity, (uint8_t *)*array - ARRAY_HEADER, sizeof(capacity));
+        if (more <= capacity - n)
+            return (uint8_t *)*array + n * size;
+        capacity = more > n ? n + more : 2 * n;
+    }
+    if (capacity > SIZE_MAX / 64)
+        return weft__decoder_fail(d, WEFT_ELIMIT, "it has too many elements");
+    block = weft__decoder_take(d, ARRAY_HEADER + (size_t)capacity * size);
+    if (block == NULL)
+        return NULL;
+    memcpy(block, &capacity, sizeof(capacity));
+    block += ARRAY_HEADER;
+    if (n != 0)
+        memcpy(block, *array, n * size);
+    *array = block;
+    return block + n * size;
+}
+
+size_t weft__protobuf_element_size(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return 8;
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    default:
+        return 4;
+    }
+}
+
+static bool is_fixed(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void packed_fixed(const uint8_t *p, size_t n, size_t size, void *to)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(to, p, n * size);
+#else
+    for (size_t i = 0; i < n; i++, p += size)
+        if (size == 4)
+            weft__copy32((uint32_t *)to + i, p);
+        else
+            weft__copy64((uint64_t *)to + i, p);
+#endif
+}
+
+static bool packed_bools(const uint8_t *p, size_t n, protobuf_c_boolean *to)
+{
+    uint8_t all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        all |= p[i];
+        to[i] = p[i];
+    }
+    return all <= 1;
+}
+
+/* n values in len bytes, which end with the end of a value. */
+static bool packed_varints(ProtobufCType type, const uint8_t *p, size_t len,
+                           void *to)
+{
+    const uint8_t *end = p + len;
+    uint32_t *to32 = to;
+    uint64_t *to64 = to, v;
+
+    while (p < end) {
+        if ((p = weft__varint_get(p, end, &v)) == NULL)
+            return false;
+        switch (type) {
+        case PROTOBUF_C_TYPE_SINT32:
+            *to32++ = weft__zigzag32((uint32_t)v);
+            break;
+        case PROTOBUF_C_TYPE_INT64:
+        case PROTOBUF_C_TYPE_UINT64:
+            *to64++ = v;
+            break;
+        case PROTOBUF_C_TYPE_SINT64:
+            *to64++ = weft__zigzag64(v);
+            break;
+        default:
+            *to32++ = (uint32_t)v;
+        }
+    }
+    return true;
+}
+
+/* How many varints end in len bytes. */
+static size_t count_varints(const uint8_t *p, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += p[i] < 0x80;
+    return n;
+}
+
+const uint8_t *weft__protobuf_packed(weft__decoder *d, ProtobufCType type,
+                                     const uint8_t *p, const uint8_t *end,
+                                     size_t *n, void **array)
+{
+    size_t len, more, size = weft__protobuf_element_size(type);
+    bool good = true;
+    void *to;
+
+    if ((p = weft__protobuf_length(p, end, &len)) == NULL)
+        return weft__decoder_malformed(d);
+    if (len == 0)
+        return p;
+    more = is_fixed(type)                 ? len / size
+           : type == PROTOBUF_C_TYPE_BOOL ? len
+                                          : count_varints(p, len);
+    if (!weft__decoder_count(d, more))
+        return NULL;
+    if ((to = weft__decoder_grow(d, array, *n, more, size)) == NULL)
+        return NULL;
+    if (is_fixed(type)) {
+        good = len % size == 0;
+        packed_fixed(p, more, size, to);
+    } else if (type == PROTOBUF_C_TYPE_BOOL) {
+        good = packed_bools(p, more, to);
+    } else {
+        good = p[len - 1] < 0x80 && packed_varints(type, p, len, to);
+    }
+    *n += more;
+    return good ? p + len : weft__decoder_malformed(d);
+}
