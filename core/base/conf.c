@@ -59,7 +59,11 @@ static const char *parse_number(const char *name, const char *s, uint32_t *out)
             return "the number is too large";
     }
     if ((factor = unit_of(name, s)) == 0)
-        return "the number ends in no unit of this option";
+        return ends_with(name, "_ms")
+                   ? "the unit is none of ms, s, m (minutes), h"
+               : ends_with(name, "_bytes")
+                   ? "the unit is none of k, m, g (KiB, MiB, GiB)"
+                   : "the number is followed by something; it has no unit";
     if (n * factor >= WEFT_OFF) /* the product of two of 32 bits fits */
         return "the number is too large";
     *out = (uint32_t)(n * factor);

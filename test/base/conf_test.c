@@ -191,7 +191,12 @@ static void what_is_refused_is_explained(void **state)
     weft_conf_set_field(&spec, &conf, "drian_ms", "1", &why);
     assert_string_equal(why, "there is no such option");
     weft_conf_set_field(&spec, &conf, "drain_ms", "64k", &why);
-    assert_string_equal(why, "the number ends in no unit of this option");
+    assert_string_equal(why, "the unit is none of ms, s, m (minutes), h");
+    weft_conf_set_field(&spec, &conf, "max_frame_bytes", "4MiB", &why);
+    assert_string_equal(why, "the unit is none of k, m, g (KiB, MiB, GiB)");
+    weft_conf_set_field(&spec, &conf, "max_calls", "4k", &why);
+    assert_string_equal(why,
+                        "the number is followed by something; it has no unit");
 }
 
 static char *written(void (*write)(const weft_conf_spec *, const void *,
