@@ -145,8 +145,9 @@ static void try_later(consul_registrar *r, const char *what,
     r->retry_at = later(r, ms, 25);
     if (r->failures++ == 0)
         weft_log_limited(&r->log_limit, WEFT_LOG_WARN,
-                         "consul registration failed", "%s error=\"%s\"", what,
-                         text);
+                         "consul registration failed",
+                         "agent=%s:%u request=\"%s\" error=\"%s\"", agent->host,
+                         agent->port, what, text);
     weft_registrar_fail(r->registrar, WEFT_UNAVAILABLE, "consul %s:%u: %s: %s",
                         agent->host, agent->port, what, text);
 }
@@ -309,13 +310,16 @@ static void after_renew(consul_registrar *r, const weft__http_answer *answer)
 static void after_leave(consul_registrar *r, const weft__http_answer *answer)
 {
     weft__consul_instance *i = &r->instances[r->write_at];
+    const weft__consul_settings *agent = weft__consul_agent_settings(r->agent);
     char text[160];
 
     if (r->writing == MAINTENANCE && answer->error == WEFT__HTTP_OK) {
         i->hidden = true;
     } else if (answer->error != WEFT__HTTP_OK) {
         describe(answer, text, sizeof(text));
-        weft_log_warn("consul not told that we leave", "error=\"%s\"", text);
+        weft_log_warn("consul not told that we leave",
+                      "agent=%s:%u error=\"%s\"", agent->host, agent->port,
+                      text);
         r->left = r->n;
         r->session[0] = '\0';
     } else if (r->writing != SESSION_END) {

@@ -231,6 +231,7 @@ static void fail(consul_watch *c, weft_status status, uint32_t least_ms,
 {
     uint32_t shift = c->failures < 6 ? c->failures + 1 : 6;
     uint32_t base = BACKOFF_BASE_MS << shift, delay;
+    const weft__consul_settings *agent = weft__consul_agent_settings(c->agent);
     char text[200];
     va_list ap;
 
@@ -245,12 +246,12 @@ static void fail(consul_watch *c, weft_status status, uint32_t least_ms,
     c->trouble_until = weft_loop_now_ms(c->loop) + c->conf->grace_ms;
     if (c->failures == 1)
         weft_log_limited(&c->log_limit, WEFT_LOG_WARN, "consul watch failed",
-                         "target=\"%s\" error=\"%s\"",
-                         weft_watch_target(c->watch), text);
+                         "target=\"%s\" agent=%s:%u error=\"%s\"",
+                         weft_watch_target(c->watch), agent->host, agent->port,
+                         text);
     c->fail_status = status;
     snprintf(c->fail_text, sizeof(c->fail_text), "consul %s:%u: %s",
-             weft__consul_agent_settings(c->agent)->host,
-             weft__consul_agent_settings(c->agent)->port, text);
+             agent->host, agent->port, text);
     if (weft_watch_list(c->watch) == NULL && !c->cache_tried &&
         c->cache_path != NULL)
         start_from_cache(c);
