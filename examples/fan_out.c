@@ -10,7 +10,7 @@
 
 /* ---- The leaves answer after a while ---- */
 
-typedef struct leaf { /* a service may lie inside a struct of yours */
+typedef struct leaf { /* a service may lie inside a struct */
     Helloworld__Greeter_Service base;
     uint32_t delay_ms;
 } leaf;
@@ -129,8 +129,7 @@ int main(void)
 {
     static leaf fast = {HELLOWORLD__GREETER__INIT(leaf_), 1},
                 slow = {HELLOWORLD__GREETER__INIT(leaf_), 50};
-    static Helloworld__Greeter_Service front =
-        HELLOWORLD__GREETER__INIT(front_);
+    static leaf front = {HELLOWORLD__GREETER__INIT(front_), 0};
     Helloworld__HelloRequest request = HELLOWORLD__HELLO_REQUEST__INIT;
     weft_stub stub;
     weft_loop *loop;
@@ -139,7 +138,7 @@ int main(void)
     weft_loop_new(&loop, NULL);
     leaves[0] = serve(loop, "inproc:///fast", &fast.base);
     leaves[1] = serve(loop, "inproc:///slow", &slow.base);
-    stub = serve(loop, "inproc:///front", &front);
+    stub = serve(loop, "inproc:///front", &front.base);
     request.msg = "part";
     for (int i = 0; i < 2; i++) { /* 20 ms are less than the slow leaf takes */
         stub.options.timeout_ms = i == 0 ? 5000 : 20;

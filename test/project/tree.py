@@ -3,10 +3,12 @@
 usage: tree.py ROOT | --self-test
 
 No absolute path of a machine, no package registry's host, no source past 800
-lines, no unfinished mark, every script runnable, and every source and test file
-named in its folder's CMakeLists.txt (else nobody would notice its absence).
+lines and no example past 150, no unfinished mark, every script runnable, every
+source and test file named in its folder's CMakeLists.txt (else nobody would
+notice its absence), and every file that a document names there.
 """
 
+import fnmatch
 import os
 import re
 import sys
@@ -21,6 +23,10 @@ HOSTS = ["deb." + "debian.org", "security." + "debian.org", "snapshot." + "debia
 PATHS = re.compile(r"(^|[^A-Za-z0-9_./}:-])/(work|home|root|Users|mnt|media)" + r"/")
 MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 TOO_LONG = 800
+EXAMPLE = 150  # one idea each
+# `folder/file.c` and `file.c` in backquotes; a * stands for some of a name.
+NAMED = re.compile(r"`((?:[\w.*-]+/)*[\w.*-]+\.(?:c|h|py|proto))`")
+USERS = {"server.c", "client.c", "helloworld.proto"}  # the README's reader writes them
 
 
 def check_text(path, text):
@@ -36,8 +42,9 @@ def check_text(path, text):
         for host in HOSTS:
             if host in line:
                 said.append((number, f"names the host {host}"))
-    if path.endswith((".c", ".h")) and len(lines) > TOO_LONG:
-        said.append((len(lines), f"longer than {TOO_LONG} lines: wants to be two files"))
+    limit = EXAMPLE if path.startswith("examples/") else TOO_LONG
+    if path.endswith((".c", ".h")) and len(lines) > limit:
+        said.append((len(lines), f"longer than {limit} lines: wants to be two files"))
     if text and not text.endswith("\n"):
         said.append((len(lines), "no newline at the end"))
     return [f"{path}:{number}: {what}" for number, what in said]
@@ -69,9 +76,23 @@ def check_listed(build, path):
     return [f"{path}:1: not in {os.path.join(lists, 'CMakeLists.txt')}"]
 
 
+def check_named(files, path, text):
+    """A file that a document names is there: with its folder at the top of the
+    tree, without one anywhere."""
+    said = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for name in NAMED.findall(line):
+            if name not in USERS and not any(
+                    fnmatch.fnmatchcase(f if "/" in name else os.path.basename(f), name)
+                    for f in files):
+                said.append(f"{path}:{number}: there is no {name}")
+    return said
+
+
 def check(root):
     said, count, build = [], 0, build_files(root)
-    for path in layers.files(root):
+    files = list(layers.files(root))
+    for path in files:
         full = os.path.join(root, path)
         with open(full, "rb") as raw:
             data = raw.read()
@@ -81,6 +102,8 @@ def check(root):
         said += check_text(path, data.decode("utf-8"))
         if path.endswith(".c"):
             said += check_listed(build, path)
+        if path.endswith(".md"):
+            said += check_named(files, path, data.decode("utf-8"))
         if data.startswith(b"#!") and not os.access(full, os.X_OK):
             said.append(f"{path}:1: a script without the run bit")
     return said, count
@@ -96,6 +119,9 @@ def self_test():
         ("a/x.c", "int x; \n", "a/x.c:1: blanks"),
         ("a/x.c", "int x;", "a/x.c:1: no newline"),
         ("a/x.h", "\n" * 801, "a/x.h:801: longer than 800 lines"),
+        ("examples/x.h", "\n" * 151, "examples/x.h:151: longer than 150 lines"),
+        ("b.md", "see `a/x.c`,\n`x.c`, `a/*.c` and `a/y.c`\n", "b.md:2: there is no a/y.c"),
+        ("b.md", "see `y.c`\n", "b.md:1: there is no y.c"),
         ("run", "#!/bin/sh\n", "run:1: a script without the run bit"),
     ]
     failures = 0
