@@ -14,7 +14,17 @@
 #include <weft/watch.h>
 
 #define WATCHER_STALLS 256
-#define WATCHER_GAP_US 20000 /* of a 10 ms ticker */
+/* Of a 10 ms ticker.  What a sanitizer makes slower is not what is measured. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WATCHER_GAP_US 60000
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WATCHER_GAP_US 60000
+#endif
+#endif
+#ifndef WATCHER_GAP_US
+#define WATCHER_GAP_US 20000
+#endif
 
 typedef struct watcher_stall {
     uint64_t from_us, to_us;
