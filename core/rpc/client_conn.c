@@ -36,7 +36,8 @@ void weft__client_conn_check_idle(weft__client_conn *cc)
 static void lose_later_one(weft__attempt *a, void *last)
 {
     if (a->stream > *(const weft__stream_id *)last)
-        weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server is going away");
+        weft__attempt_lost(a, WEFT_SENT_REFUSED, WEFT_UNAVAILABLE,
+                           "the server is going away");
 }
 
 /* Later calls go elsewhere, those that the peer has not begun too; the others
@@ -92,6 +93,7 @@ static void on_unblocked(weft__conn *conn, void *user)
 
 struct loss {
     uint64_t bytes_out;
+    weft_status status;
     const char *why;
 };
 
@@ -102,7 +104,7 @@ static void lose(weft__attempt *a, void *arg)
     weft__attempt_lost(a,
                        a->begin_bytes >= loss->bytes_out ? WEFT_SENT_NEVER
                                                          : WEFT_SENT_MAYBE,
-                       loss->why);
+                       loss->status, loss->why);
 }
 
 static void on_closed(weft__conn *conn, weft_status status, const char *why,
@@ -113,15 +115,19 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft_channel *ch = sub->channel;
     uint64_t now = weft_loop_now_ms(ch->loop);
     bool idle = status == WEFT_OK && !cc->leaving;
+    weft_status lost = WEFT_UNAVAILABLE;
     weft__conn_stats stats;
 
+    /* gorpc sends a reply over 4 MiB all the same, to the one call it has. */
+    if (cc->version0 && status == WEFT_ELIMIT)
+        lost = WEFT_RESOURCE_EXHAUSTED;
     weft__conn_get_stats(conn, &stats);
     cc->conn = NULL;
     weft_timer_stop(&cc->overdue);
     /* Ends are told later, so that nobody changes the table meanwhile; those
      * that move on do not come back here: this connection is not usable. */
     weft__attempts_each(&cc->attempts, lose,
-                        &(struct loss){stats.bytes_out, why});
+                        &(struct loss){stats.bytes_out, lost, why});
     weft__attempts_fini(&cc->attempts);
     if ((*cc->pprev = cc->next) != NULL)
         cc->next->pprev = cc->pprev;

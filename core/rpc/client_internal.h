@@ -262,9 +262,9 @@ void weft__channel_why_waiting(const weft_channel *ch, char *out, size_t size);
 /* Gives the pick and the place on the connection back. */
 void weft__attempt_release(weft__attempt *attempt, weft_status status);
 /* The attempt's connection has gone or refused it: the call goes elsewhere if
- * that is safe (sent is not MAYBE), else it ends. */
+ * that is safe (sent is not MAYBE), else it ends with status. */
 void weft__attempt_lost(weft__attempt *attempt, weft_sent sent,
-                        const char *why);
+                        weft_status status, const char *why);
 void weft__attempt_refused(weft__attempt *attempt);
 
 /* client_conn.c */

@@ -91,10 +91,12 @@ void weft__attempt_refused(weft__attempt *a)
 
     if (call->n_tried < WEFT__TRIED_MAX)
         call->tried[call->n_tried++] = a->sub->slot;
-    weft__attempt_lost(a, WEFT_SENT_REFUSED, "the server refused the call");
+    weft__attempt_lost(a, WEFT_SENT_REFUSED, WEFT_UNAVAILABLE,
+                       "the server refused the call");
 }
 
-void weft__attempt_lost(weft__attempt *a, weft_sent sent, const char *why)
+void weft__attempt_lost(weft__attempt *a, weft_sent sent, weft_status status,
+                        const char *why)
 {
     weft__client_call *call = a->call;
 
@@ -104,8 +106,8 @@ void weft__attempt_lost(weft__attempt *a, weft_sent sent, const char *why)
         sent = WEFT_SENT_REFUSED;
     call->result.sent = sent;
     if (sent == WEFT_SENT_MAYBE || call->moves >= WEFT__TRIED_MAX) {
-        weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
-                               "waiting for %s: %s", call->result.peer, why);
+        weft__client_call_endf(call, status, false, "waiting for %s: %s",
+                               call->result.peer, why);
         return;
     }
     call->moves++;

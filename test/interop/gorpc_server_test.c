@@ -354,6 +354,7 @@ static void replies_may_be_4_mib_and_end_the_connection_above(void **state)
     snprintf(msg, sizeof(msg), "give %zu", longest + 1);
     call(&s, msg, &o);
     assert_null(o.msg);
+    assert_int_equal(o.status, WEFT_RESOURCE_EXHAUSTED);
     assert_int_equal(o.sent, WEFT_SENT_MAYBE);
     assert_non_null(strstr(o.message, "max_frame_bytes"));
     begin(&s.stub, "next", &o);
