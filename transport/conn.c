@@ -502,6 +502,11 @@ void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
     };
 }
 
+uint64_t weft__conn_bytes_end(const weft__conn *conn)
+{
+    return conn->bytes_out + conn->out.bytes;
+}
+
 void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out)
 {
     conn->wire->ops->info(conn->wire, out);

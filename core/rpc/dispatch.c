@@ -127,7 +127,6 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
     uint64_t now = weft_loop_now_ns(ch->loop);
     uint64_t used_ms = (now - call->started_ns) / 1000000;
     weft__attempt *a = &call->attempt;
-    weft__conn_stats stats;
     weft__wire_request request = {.kind = call->one_way ? WEFT__ONE_WAY
                                                         : WEFT__UNARY,
                                   .path = call->path,
@@ -147,7 +146,7 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
     if (call->trace != NULL)
         request.trace =
             (weft__slice){(const uint8_t *)call->trace, strlen(call->trace)};
-    weft__conn_get_stats(cc->conn, &stats);
+    a->begin_bytes = weft__conn_bytes_end(cc->conn);
     st = weft__conn_request(cc->conn, &request, &a->stream);
     switch (st) {
     case WEFT_OK:
@@ -187,7 +186,6 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
         return ENDED;
     }
     a->conn = cc;
-    a->begin_bytes = stats.bytes_out + stats.unsent_bytes;
     cc->in_flight++;
     weft__attempts_add(&cc->attempts, a);
     return SENT;

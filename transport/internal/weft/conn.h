@@ -113,6 +113,8 @@ typedef struct weft__conn_stats {
 } weft__conn_stats;
 void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out);
 uint64_t weft__conn_last_in_ms(const weft__conn *conn); /* of the stats */
+/* What bytes_out will be when all that is queued now has been written. */
+uint64_t weft__conn_bytes_end(const weft__conn *conn);
 void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out);
 void weft__conn_peer(const weft__conn *conn, weft_address *out);
 /* Text of the peer's address, made once; borrowed from conn. */
