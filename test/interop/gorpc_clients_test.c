@@ -49,7 +49,7 @@ static bool error_travels(gorpc_client *c, const char *who)
     size_t size;
     bool ok;
 
-    snprintf(msg, sizeof(msg), "fail 5 no order of %s", who);
+    snprintf(msg, sizeof(msg), "fail 5 no order of %.40s", who);
     payload = gorpc_hello(msg, strlen(msg), &size);
     gorpc_client_call(c, GORPC_HELLO, NULL, 0, payload, size, &r);
     ok = !r.failed && r.code == 5 && strcmp(r.message, msg + 7) == 0 &&
