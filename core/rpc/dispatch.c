@@ -159,10 +159,11 @@ static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
         return ELSEWHERE;
     case WEFT_ELIMIT:
         give_back(a, WEFT_OK);
-        weft__client_call_endf(call, WEFT_RESOURCE_EXHAUSTED, false,
-                               "a request of %zu bytes is over the peer's "
-                               "max_frame_bytes",
-                               call->request.len);
+        weft__client_call_endf(
+            call, WEFT_RESOURCE_EXHAUSTED, false,
+            "a request of %zu bytes, with its metadata, is over the peer's "
+            "max_frame_bytes",
+            call->request.len);
         return ENDED;
     case WEFT_ENOTSUP:
         give_back(a, WEFT_OK);
