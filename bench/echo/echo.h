@@ -49,7 +49,7 @@ void echo_client(echo_shared *shared);
 uint64_t echo_now_ns(void);
 
 /* Says what failed, with errno, and ends the process. */
-void echo_die(const char *what);
+void echo_die(const char *what) __attribute__((noreturn));
 
 #ifdef __cplusplus
 }

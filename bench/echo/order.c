@@ -1,5 +1,7 @@
 #include "order.h"
 
+#include "order_bytes.h"
+
 #define TEXT(s) (char *)(s)
 
 const Bench__Order *order_message(void)
@@ -84,4 +86,14 @@ const Bench__Order *order_message(void)
 size_t order_packed_size(void)
 {
     return bench__order__get_packed_size(order_message());
+}
+
+const void *order_bytes(size_t *len)
+{
+    static uint8_t bytes[2048];
+
+    *len = order_packed_size() <= sizeof(bytes)
+               ? bench__order__pack(order_message(), bytes)
+               : 0;
+    return bytes;
 }

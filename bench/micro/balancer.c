@@ -1,6 +1,6 @@
-/* balancer_bench.c - what one pick and its done() cost, for each policy.
+/* balancer.c - what one pick and its done() cost, for each policy.
  *
- *     balancer_bench [picks per row]
+ *     micro_balancer [picks per row]
  *
  * A window of calls is in flight all the time; they end in another order than
  * they began.  The best of five rounds counts. */
