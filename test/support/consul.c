@@ -39,8 +39,7 @@ static const char *program(void)
 
     if (named != NULL && named[0] != '\0')
         return access(named, X_OK) == 0 ? named : NULL;
-    snprintf(path, sizeof(path), "%s/build/tools/consul/usr/bin/consul",
-             WEFT_SOURCE_DIR);
+    snprintf(path, sizeof(path), "%s/build/tools/consul", WEFT_SOURCE_DIR);
     if (access(path, X_OK) == 0)
         return path;
     return system("command -v consul >/dev/null 2>&1") == 0 ? "consul" : NULL;
