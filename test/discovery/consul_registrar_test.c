@@ -241,6 +241,18 @@ a_start_does_not_wait_longer_than_three_seconds_for_consul(void **state)
     assert_true(fake.requests >= 2); /* and it does go on */
 }
 
+static void how_long_a_start_waits_is_an_option(void **state)
+{
+    (void)state;
+    start((weft_consul_conf){.register_wait_ms = 700});
+    expect("PUT", REGISTER_PATH, 0, NULL);
+    advance(690);
+    assert_int_equal(init.finished, 0);
+    advance(20);
+    assert_int_equal(init.finished, 1);
+    assert_int_equal(init.status, WEFT_OK);
+}
+
 static void
 a_required_registration_fails_the_start_with_its_reason(void **state)
 {
@@ -675,6 +687,7 @@ int main(void)
         T(a_service_is_registered_as_critical_with_a_check_on_health),
         T(several_services_are_registered_one_after_the_other),
         T(a_start_does_not_wait_longer_than_three_seconds_for_consul),
+        T(how_long_a_start_waits_is_an_option),
         T(a_required_registration_fails_the_start_with_its_reason),
         T(a_write_that_hangs_has_a_deadline_of_30_seconds),
         T(what_nobody_could_call_is_refused_with_a_sentence),

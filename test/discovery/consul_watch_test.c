@@ -421,6 +421,51 @@ static void an_empty_answer_can_be_told_never_to_count(void **state)
     weft__watch_unsubscribe(l.sub);
 }
 
+static void the_grace_is_an_option(void **state)
+{
+    listener l;
+
+    (void)state;
+    assert_int_equal(
+        weft_consul_configure(t.loop, &(weft_consul_conf){.grace_ms = 5000}),
+        WEFT_OK);
+    begin(&l, WEB);
+    fake_answer(&fake, 0, 500, 0, NULL, "rpc error: EOF");
+    until_request(1600);
+    empty_for(3000, 20);
+    assert_int_equal(l.count, 1);
+    empty_for(7000, 20);
+    assert_int_equal(l.count, 0);
+    weft__watch_unsubscribe(l.sub);
+}
+
+static void
+a_server_behind_by_more_than_max_stale_ms_is_passed_over(void **state)
+{
+    listener l;
+
+    (void)state;
+    assert_int_equal(
+        weft_consul_configure(t.loop, &(weft_consul_conf){.max_stale_ms = 500}),
+        WEFT_OK);
+    listen_to(&l, WEB "?stale");
+    until_request(60);
+    fake_answer(&fake, 0, 200, 7, "X-Consul-LastContact: 500\r\n", LIST_A);
+    until_request(300);
+    assert_false(info_of(&l).degraded);
+    assert_true(has(fake_path(&fake, 0), "&stale&index=7"));
+    fake_answer(&fake, 0, 200, 8, "X-Consul-LastContact: 501\r\n", LIST_AB);
+    until_request(300);
+    assert_true(info_of(&l).degraded);
+    assert_false(has(fake_path(&fake, 0), "stale")); /* the leader, at once */
+    assert_false(has(fake_path(&fake, 0), "index="));
+    fake_answer(&fake, 0, 200, 8, "X-Consul-LastContact: 0\r\n", LIST_AB);
+    until_request(300);
+    assert_false(info_of(&l).degraded);
+    assert_true(has(fake_path(&fake, 0), "&stale&index=8"));
+    weft__watch_unsubscribe(l.sub);
+}
+
 static void what_acls_hide_is_no_empty_list(void **state)
 {
     listener l;
@@ -460,6 +505,8 @@ int main(void)
         T(after_an_outage_an_empty_answer_waits_for_the_grace),
         T(a_server_that_lost_its_data_does_not_empty_the_list),
         T(an_empty_answer_can_be_told_never_to_count),
+        T(the_grace_is_an_option),
+        T(a_server_behind_by_more_than_max_stale_ms_is_passed_over),
         T(what_acls_hide_is_no_empty_list),
     };
 
