@@ -766,7 +766,7 @@ weft_plugin *weft_consul_plugin_sized(const weft_consul_conf *conf,
         .ops = &consul_ops,
         .conf = copy,
         .conf_free = weft_free,
-        .wait_ms = 3000,
+        .wait_ms = copy->register_wait_ms,
         .required = copy->require_registration,
     });
 }

@@ -243,7 +243,7 @@ static void fail(consul_watch *c, weft_status status, uint32_t least_ms,
     c->index = 0;
     c->confirming = c->catching_up = false;
     c->failures++;
-    c->trouble_until = weft_loop_now_ms(c->loop) + 60000;
+    c->trouble_until = weft_loop_now_ms(c->loop) + c->conf->grace_ms;
     if (c->failures == 1)
         weft_log_limited(&c->log_limit, WEFT_LOG_WARN, "consul watch failed",
                          "target=\"%s\" agent=%s:%u error=\"%s\"",
@@ -544,12 +544,12 @@ static void take_index(consul_watch *c, const weft__http_answer *answer)
             &c->log_limit, WEFT_LOG_WARN, "consul index went backwards",
             "target=\"%s\" from=%llu to=%llu", weft_watch_target(c->watch),
             (unsigned long long)c->index, (unsigned long long)index);
-        c->trouble_until = weft_loop_now_ms(c->loop) + 60000;
+        c->trouble_until = weft_loop_now_ms(c->loop) + c->conf->grace_ms;
         index = 0;
     }
     c->degraded =
         header_is(answer, "X-Consul-KnownLeader", "false") ||
-        header_number(answer, "X-Consul-LastContact") > 10000;
+        header_number(answer, "X-Consul-LastContact") > c->conf->max_stale_ms;
     c->catching_up = c->degraded;
     if (c->degraded && c->asked_stale)
         index = 0; /* ask again at once, and the leader */
