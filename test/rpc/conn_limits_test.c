@@ -1,16 +1,9 @@
-/* conn_limits_test.c - the options of server and channel that are a
- * connection's to keep: each reaches it, and says its name or closes. */
+/* conn_limits_test.c - the options of a server that are its connections' to
+ * keep, HTTP ones included: each arrives there. */
 #include "rpc_fixture.h"
 
-#include <stdio.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include <weft/channel.h>
-#include <weft/sys.h>
-
-/* ---- A server's ---- */
 
 static void assert_open(fixture *f, int fd)
 {
@@ -147,136 +140,6 @@ static void a_client_that_stalls_in_a_frame_is_left(void **state)
     close(fd);
 }
 
-/* ---- A channel's ---- */
-
-typedef struct outcome {
-    int calls;
-    weft_status status;
-    char message[256];
-} outcome;
-
-static void on_result(const weft_result *r, void *user)
-{
-    outcome *o = user;
-
-    o->calls++;
-    o->status = r->status;
-    snprintf(o->message, sizeof(o->message), "%s", r->message);
-}
-
-/* A socket that listens and is not Weft's. */
-static int listen_alone(weft_address *address)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET};
-    socklen_t len = sizeof(in);
-    int fd = weft__sys_socket(AF_INET, SOCK_STREAM);
-
-    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
-    assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-    weft_address_from_sockaddr(address, (struct sockaddr *)&in, len);
-    return fd;
-}
-
-static weft_channel *call_alone(fixture *f, const weft_address *address,
-                                const weft_channel_conf *conf, outcome *o)
-{
-    char target[64];
-    weft_channel *channel;
-
-    weft_address_format(address, target, sizeof(target));
-    assert_int_equal(weft_channel_new(&channel, f->t.loop, target, conf),
-                     WEFT_OK);
-    *o = (outcome){0};
-    assert_int_equal(weft_call_bytes(channel, NULL, HELLO, "", 0, on_result, o),
-                     WEFT_OK);
-    test_loop_settle(&f->t);
-    assert_int_equal(o->calls, 0);
-    return channel;
-}
-
-static void a_server_that_does_not_say_its_version_is_down(void **state)
-{
-    fixture *f = *state;
-    weft_address address;
-    weft_channel *channel;
-    outcome o;
-    int fd = listen_alone(&address);
-
-    channel =
-        call_alone(f, &address, &(weft_channel_conf){.handshake_ms = 400}, &o);
-    test_loop_advance(&f->t, 390);
-    assert_int_equal(o.calls, 0);
-    test_loop_advance(&f->t, 20);
-    run_while(f, o.calls == 0);
-    assert_int_equal(o.status, WEFT_UNAVAILABLE);
-    assert_non_null(
-        strstr(o.message, "handshake: no answer in 400 ms (handshake_ms)"));
-    weft_channel_close(channel);
-    close(fd);
-}
-
-static void a_server_that_falls_silent_is_asked_and_then_left(void **state)
-{
-    /* Version 1, and no settings. */
-    static const uint8_t answer[15] = {0x11, 1, 1, 1};
-    fixture *f = *state;
-    weft_address address;
-    weft_channel *channel;
-    outcome o;
-    int fd = listen_alone(&address), peer;
-
-    channel = call_alone(
-        f, &address,
-        &(weft_channel_conf){.keepalive_ms = 1000, .keepalive_timeout_ms = 500},
-        &o);
-    peer = accept(fd, NULL, NULL);
-    assert_true(peer >= 0);
-    plain_send(peer, answer, sizeof(answer));
-    test_loop_settle(&f->t);
-    assert_int_equal(weft_channel_get_stats(channel).ready_endpoints, 1);
-    test_loop_advance(&f->t, 1490);
-    assert_int_equal(o.calls, 0);
-    test_loop_advance(&f->t, 20);
-    run_while(f, o.calls == 0);
-    assert_int_equal(o.status, WEFT_UNAVAILABLE);
-    assert_non_null(strstr(
-        o.message, "keep-alive: no answer in 500 ms (keepalive_timeout_ms)"));
-    weft_channel_close(channel);
-    close(peer);
-    close(fd);
-}
-
-static void back_off_keeps_to_its_two_limits(void **state)
-{
-    fixture *f = *state;
-    weft_address address;
-    weft_channel *channel;
-    uint64_t begun;
-    int fd = listen_alone(&address);
-    char target[64];
-
-    close(fd); /* nobody listens there any more */
-    weft_address_format(&address, target, sizeof(target));
-    assert_int_equal(
-        weft_channel_new(&channel, f->t.loop, target,
-                         &(weft_channel_conf){.eager = true,
-                                              .backoff_min_ms = 2000,
-                                              .backoff_max_ms = 2000}),
-        WEFT_OK);
-    test_loop_settle(&f->t);
-    assert_int_equal(weft_channel_get_stats(channel).connects, 1);
-    test_loop_advance(&f->t, 900); /* half of the least, at least */
-    assert_int_equal(weft_channel_get_stats(channel).connects, 1);
-    test_loop_advance(&f->t, 100);
-    begun = weft_channel_get_stats(channel).connects;
-    test_loop_advance(&f->t, 60000);
-    /* Between 1 s and 3 s apart. */
-    assert_in_range(weft_channel_get_stats(channel).connects - begun, 20, 60);
-    weft_channel_close(channel);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,9 +147,6 @@ int main(void)
         FIXTURE_TEST(an_http_request_has_http_request_ms),
         FIXTURE_TEST(a_client_that_is_silent_is_asked_and_then_left),
         FIXTURE_TEST(a_client_that_stalls_in_a_frame_is_left),
-        FIXTURE_TEST(a_server_that_does_not_say_its_version_is_down),
-        FIXTURE_TEST(a_server_that_falls_silent_is_asked_and_then_left),
-        FIXTURE_TEST(back_off_keeps_to_its_two_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
