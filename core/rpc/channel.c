@@ -188,6 +188,7 @@ weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
     ch->waiting_tail = &ch->waiting;
     weft__sub_list_init(&ch->idle);
     weft__sub_list_init(&ch->queue);
+    weft_timer_init(&ch->retake, loop, weft__channel_take_over, ch);
     weft_conf_resolve(&weft_channel_conf_spec, &ch->conf, conf, conf_size);
     ch->balancer_name = weft_strdup(ch->conf.balancer);
     ch->target = full_target(target != NULL ? target : "");
@@ -266,6 +267,7 @@ void weft_channel_close(weft_channel *ch)
         return;
     weft__loop_touch(ch->loop);
     ch->closing = true;
+    weft_timer_stop(&ch->retake);
     weft__watch_unsubscribe(ch->watch);
     ch->watch = NULL;
     for (weft__client_call *c = ch->calls, *after; c != NULL; c = after) {

@@ -6,6 +6,8 @@
 #include <weft/log.h>
 #include <weft/mem.h>
 
+#define RETAKE_MS 1000 /* after running out of memory */
+
 /* Slots for everything that may come, so that nothing fails half way. */
 static weft_status reserve_slots(weft_channel *ch, size_t more)
 {
@@ -63,34 +65,49 @@ void weft__channel_connect_idle(weft_channel *ch)
         weft__sub_want(sub);
 }
 
+/* False: there was no memory for some of it. */
+static bool take_over(weft_channel *ch)
+{
+    size_t n = weft_endpoints_count(ch->list), missing = 0;
+
+    if (reserve_slots(ch, n) != WEFT_OK)
+        return false;
+    ch->list_serial++;
+    for (size_t i = 0; i < n; i++)
+        missing += take_endpoint(ch, weft_endpoints_at(ch->list, i)) != WEFT_OK;
+    if (missing == 0) /* else better one too many than one too few */
+        drop_unseen(ch);
+    weft__connect_queued(ch); /* those that left made room */
+    weft__channel_connect_idle(ch);
+    weft__channel_kick(ch, true);
+    return missing == 0;
+}
+
+void weft__channel_take_over(weft_timer *timer, void *user)
+{
+    weft_channel *ch = user;
+
+    (void)timer;
+    if (take_over(ch))
+        return;
+    weft_log_error("endpoints not taken over",
+                   "target=%s cause=\"out of memory\" next=\"in %d ms\"",
+                   ch->target, RETAKE_MS);
+    weft_timer_start(&ch->retake, RETAKE_MS);
+}
+
 void weft__channel_on_list(const weft_endpoints *list, weft_status status,
                            const char *text, void *user)
 {
     weft_channel *ch = user;
-    size_t n;
 
     if (list == NULL) {
         snprintf(ch->resolve_error, sizeof(ch->resolve_error), "%s",
                  text != NULL ? text : weft_status_text(status));
         return;
     }
-    n = weft_endpoints_count(list);
-    if (reserve_slots(ch, n) != WEFT_OK) {
-        weft_log_error("endpoints not taken over",
-                       "target=%s count=%zu cause=\"out of memory\"",
-                       ch->target, n);
-        return;
-    }
-    ch->list_serial++;
-    for (size_t i = 0; i < n; i++)
-        if (take_endpoint(ch, weft_endpoints_at(list, i)) != WEFT_OK)
-            weft_log_error("endpoint not taken over",
-                           "target=%s endpoint=%s cause=\"out of memory\"",
-                           ch->target, weft_endpoints_at(list, i)->text);
     weft_endpoints_unref(ch->list);
     ch->list = weft_endpoints_ref(list);
-    drop_unseen(ch);
-    weft__connect_queued(ch); /* those that left made room */
-    weft__channel_connect_idle(ch);
-    weft__channel_kick(ch, true);
+    weft_timer_stop(&ch->retake);
+    weft__channel_take_over(&ch->retake, ch);
 }

@@ -33,6 +33,13 @@ void weft__client_conn_check_idle(weft__client_conn *cc)
         weft__conn_close(cc->conn, WEFT_OK, "no longer needed");
 }
 
+static uint64_t lived_ms(const weft__client_conn *cc)
+{
+    uint64_t now = weft_loop_now_ms(cc->sub->channel->loop);
+
+    return cc->ready && now > cc->ready_ms ? now - cc->ready_ms : 0;
+}
+
 static void lose_later_one(weft__attempt *a, void *last)
 {
     if (a->stream > *(const weft__stream_id *)last)
@@ -47,7 +54,7 @@ static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
     weft__stream_id last = event->stream;
 
     cc->leaving = true;
-    weft__sub_conn_leaving(cc->sub);
+    weft__sub_conn_leaving(cc->sub, lived_ms(cc));
     weft__attempts_each(&cc->attempts, lose_later_one, &last);
     weft__client_conn_check_idle(cc);
 }
@@ -113,7 +120,6 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft__client_conn *cc = user;
     weft__subchannel *sub = cc->sub;
     weft_channel *ch = sub->channel;
-    uint64_t now = weft_loop_now_ms(ch->loop);
     bool idle = status == WEFT_OK && !cc->leaving;
     weft_status lost = WEFT_UNAVAILABLE;
     weft__conn_stats stats;
@@ -131,9 +137,7 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft__attempts_fini(&cc->attempts);
     if ((*cc->pprev = cc->next) != NULL)
         cc->next->pprev = cc->pprev;
-    weft__sub_conn_lost(
-        sub, cc->ready, idle,
-        cc->ready && now > cc->ready_ms ? now - cc->ready_ms : 0, why);
+    weft__sub_conn_lost(sub, cc->ready, idle, lived_ms(cc), why);
     weft_free(cc);
     ch->n_conns--;
     weft__channel_reap_if_done(ch);

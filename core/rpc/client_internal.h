@@ -190,6 +190,7 @@ struct weft_channel {
     weft__watch_sub *watch;
     weft_endpoints *list; /* NULL until the first resolution */
     uint64_t list_serial;
+    weft_timer retake;       /* of a list for which there was no memory */
     char resolve_error[256]; /* of the last failure while there was no list */
 
     const weft_balancer_ops *balancer;
@@ -284,7 +285,7 @@ void weft__sub_set_listed(weft__subchannel *sub, bool listed);
  * all is as it was; taking an endpoint out needs none. */
 bool weft__sub_set_usable(weft__subchannel *sub, bool usable);
 void weft__sub_conn_ready(weft__subchannel *sub);
-void weft__sub_conn_leaving(weft__subchannel *sub);
+void weft__sub_conn_leaving(weft__subchannel *sub, uint64_t lived_ms);
 /* One of its connections has gone (or could not be opened). */
 void weft__sub_conn_lost(weft__subchannel *sub, bool was_ready, bool idle,
                          uint64_t lived_ms, const char *why);
@@ -295,6 +296,7 @@ void weft__connect_queued(weft_channel *ch);
 
 /* channel_list.c */
 void weft__channel_connect_idle(weft_channel *ch);
+void weft__channel_take_over(weft_timer *timer, void *user);
 void weft__channel_on_list(const weft_endpoints *list, weft_status status,
                            const char *text, void *user);
 

@@ -176,17 +176,6 @@ static bool has_live_conn(const weft__subchannel *sub)
     return false;
 }
 
-/* A connection of sub's takes nothing new: look for another at once. */
-void weft__sub_conn_leaving(weft__subchannel *sub)
-{
-    if (has_live_conn(sub) || sub->state != WEFT__SUB_READY)
-        return;
-    weft__sub_set_usable(sub, false);
-    set_state(sub, WEFT__SUB_IDLE);
-    if (sub->listed && !sub->channel->closing)
-        weft__sub_want(sub);
-}
-
 static void remember_error(weft__subchannel *sub, const char *why)
 {
     char *copy = weft_strdup(why);
@@ -206,6 +195,24 @@ static void count_failure(weft__subchannel *sub, bool was_ready,
         sub->failures = 0;
     else
         sub->failures++;
+}
+
+/* A connection of sub's takes nothing new: look for another at once, but not
+ * over and over at a server that sends everybody away. */
+void weft__sub_conn_leaving(weft__subchannel *sub, uint64_t lived_ms)
+{
+    if (has_live_conn(sub) || sub->state != WEFT__SUB_READY)
+        return;
+    weft__sub_set_usable(sub, false);
+    count_failure(sub, true, lived_ms);
+    if (sub->failures > 1) {
+        set_state(sub, WEFT__SUB_BACKOFF);
+        weft_timer_start(&sub->backoff, backoff_ms(sub));
+        return;
+    }
+    set_state(sub, WEFT__SUB_IDLE);
+    if (sub->listed && !sub->channel->closing)
+        weft__sub_want(sub);
 }
 
 /* The last connection that could take calls is gone. */

@@ -292,6 +292,25 @@ static void a_further_connection_that_fails_is_not_tried_at_once(void **state)
     assert_int_equal(weft_channel_get_stats(f->channel).ready_endpoints, 1);
 }
 
+static void a_server_that_sends_everybody_away_is_not_pestered(void **state)
+{
+    fixture *f = *state;
+    weft_stub patient = f->stub;
+    static outcome o;
+    int goaways = 0;
+
+    patient.options.wait_for_ready = true;
+    call_with(&patient, "x", &o);
+    for (int ms = 0; ms < 2000; ms++) {
+        for (; goaways < f->p.n_conns; goaways++)
+            if (f->p.conns[goaways] != NULL)
+                peer_goaway(&f->p, goaways, "not here");
+        weft_fake_advance(&f->t.clock, 1);
+        weft_loop_poll(f->t.loop);
+    }
+    assert_in_range(weft_channel_get_stats(f->channel).connects, 2, 12);
+}
+
 /* ---- Refused calls and those that wait ---- */
 
 static void a_refused_call_waits_for_the_one_that_is_busy(void **state)
@@ -474,6 +493,65 @@ static void a_weight_that_cannot_be_taken_over_leaves_the_old_one(void **state)
     until_ended(f, &o);
 }
 
+static void a_list_for_which_there_was_no_memory_is_taken_later(void **state)
+{
+    fixture *f = *state;
+    weft_stub patient;
+    static outcome o;
+    bool failed;
+
+    for (unsigned nth = 1, untouched = 0; untouched < 2; nth++) {
+        reopen(f, "script:///x", &(weft_channel_conf){COUNTING});
+        patient = f->stub;
+        patient.options.wait_for_ready = true;
+        call_with(&patient, "x", &o);
+        weft_loop_poll(f->t.loop);
+        publish((const char *const[]){"inproc:///a", "inproc:///peer", NULL});
+        (void)weft_mem_fail_nth(nth);
+        weft_loop_poll(f->t.loop); /* takes it over */
+        failed = weft_mem_fail_nth(0) == 0;
+        untouched += !failed;
+        test_loop_advance(&f->t, 1500);
+        assert_int_equal(weft_channel_get_stats(f->channel).endpoints, 2);
+        until_calls(f, (int)nth);
+        peer_reply(&f->p, (int)nth - 1, "x");
+        until_ended(f, &o);
+        assert_int_equal(o.status, WEFT_OK);
+    }
+}
+
+static void null_is_tolerated(void **state)
+{
+    fixture *f = *state;
+    weft_channel *ch = f->channel;
+    weft_watch_info info;
+    weft_stub nothing = weft_stub_for(NULL, NULL);
+    static outcome o;
+
+    assert_int_equal(weft_channel_new(&ch, NULL, "127.0.0.1:1", NULL),
+                     WEFT_EINVAL);
+    assert_null(ch);
+    assert_int_equal(weft_channel_new(&ch, f->t.loop, NULL, NULL), WEFT_EINVAL);
+    assert_string_equal(weft_channel_error(ch), "channel: the target is NULL");
+    weft_channel_close(ch);
+    weft_channel_close(NULL);
+    weft_channel_each_endpoint(NULL, close_it, NULL);
+    weft_cancel(0);
+    assert_int_equal(weft_channel_get_stats(NULL).calls, 0);
+    assert_int_equal(weft_channel_watch_info(NULL, &info), WEFT_ENOENT);
+    assert_string_equal(weft_channel_error(NULL), "there is no channel");
+    assert_int_equal(weft_stub_call(NULL, 0, NULL, on_generic_result, &o),
+                     WEFT_EINVAL);
+    assert_int_equal(weft_stub_call(&nothing, 0, NULL, on_generic_result, &o),
+                     WEFT_EINVAL);
+    assert_int_equal(
+        weft_call_bytes(NULL, NULL, "/a.B/C", "", 0, on_generic_result, &o),
+        WEFT_EINVAL);
+    nothing = weft_stub_for(f->channel, NULL);
+    assert_int_equal(weft_stub_call(&nothing, 0, NULL, on_generic_result, &o),
+                     WEFT_EINVAL);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -491,6 +569,7 @@ int main(void)
         T(a_call_that_meets_an_idle_close_gets_a_new_connection),
         T(when_one_connection_goes_its_sibling_takes_who_waits),
         T(a_further_connection_that_fails_is_not_tried_at_once),
+        T(a_server_that_sends_everybody_away_is_not_pestered),
         T(a_refused_call_waits_for_the_one_that_is_busy),
         T(who_does_not_wait_is_told_that_all_are_busy),
         T(a_deadline_while_connecting_names_the_last_error),
@@ -498,6 +577,8 @@ int main(void)
         T(who_leaves_the_list_and_comes_back_has_not_failed),
         T(an_endpoint_that_the_balancer_cannot_take_is_tried_again),
         T(a_weight_that_cannot_be_taken_over_leaves_the_old_one),
+        T(a_list_for_which_there_was_no_memory_is_taken_later),
+        T(null_is_tolerated),
     };
 
     weft_log_set_level(WEFT_LOG_OFF);
