@@ -25,7 +25,8 @@ static bool copy_metadata(weft__server_call *call,
     for (i = 0; i < event->n_metadata; i++) {
         const weft__pair *pair = &event->metadata[i];
 
-        memcpy(at, pair->key.data, pair->key.len);
+        if (pair->key.len > 0) /* an entry may lack its key */
+            memcpy(at, pair->key.data, pair->key.len);
         at[pair->key.len] = '\0';
         items[i].key = at;
         at += pair->key.len + 1;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- Rule 1: a handler answers once, now or later ---- */
 
@@ -645,6 +646,30 @@ static void a_call_knows_its_peer_metadata_and_names(void **state)
     assert_string_equal(reply_to(f, 0)->key, "out");
 }
 
+static void a_metadata_pair_may_lack_key_and_value(void **state)
+{
+    static const uint8_t request[] =
+        "\x11\x01\0\0\0\0\0\0\0\0\x2a\0\0\0\x01"
+        "\x12\x1c" HELLO "\x1a\x03\x12\x01v\x1a\0\x22\x03\x0a\x01x";
+    fixture *f = *state;
+    const weft_metadata *md;
+    int fd;
+
+    fixture_serve(f, NULL);
+    f->greeting = HOLD;
+    fd = plain_connect(weft_server_address(f->server, 0));
+    plain_send(fd, request, sizeof(request) - 1);
+    run_while(f, f->n_held == 0);
+    md = weft_call_metadata(f->held[0].call);
+    assert_int_equal(md->n, 2);
+    assert_string_equal(md->items[0].key, "");
+    assert_string_equal(md->items[0].value, "v");
+    assert_string_equal(md->items[1].key, "");
+    assert_int_equal(md->items[1].value_len, 0);
+    answer_held(f, 0, "y");
+    close(fd);
+}
+
 static void a_stale_handle_is_harmless_everywhere(void **state)
 {
     fixture *f = *state;
@@ -767,6 +792,7 @@ int main(void)
         FIXTURE_TEST(a_fallback_sees_empty_payloads),
         FIXTURE_TEST(a_fallback_keeps_big_payloads),
         FIXTURE_TEST(a_call_knows_its_peer_metadata_and_names),
+        FIXTURE_TEST(a_metadata_pair_may_lack_key_and_value),
         FIXTURE_TEST(a_stale_handle_is_harmless_everywhere),
         FIXTURE_TEST(a_one_way_call_s_answer_goes_nowhere),
         FIXTURE_TEST(every_finished_call_is_observed),
