@@ -14,6 +14,7 @@
 static watcher *running;
 
 typedef struct ticker {
+    uint64_t kept_us; /* by the machine, up to the last tick */
     weft_timer timer;
     watcher *w;
     uint64_t last_us;
@@ -57,12 +58,32 @@ static void on_update(const weft_endpoints *list, weft_status status,
     pthread_mutex_unlock(&w->lock);
 }
 
+/* How long this thread has been ready to run and was not let, in all. */
+static uint64_t kept_waiting_us(void)
+{
+    unsigned long long ran_ns, waited_ns = 0;
+    FILE *f = fopen("/proc/thread-self/schedstat", "r");
+
+    if (f != NULL) {
+        if (fscanf(f, "%llu %llu", &ran_ns, &waited_ns) != 2)
+            waited_ns = 0;
+        fclose(f);
+    }
+    return waited_ns / 1000;
+}
+
+/* A gap is the loop's own fault but for the time in which the machine kept the
+ * thread from running. */
 static void on_tick(weft_timer *timer, void *user)
 {
     ticker *t = user;
     watcher *w = t->w;
     uint64_t now = watcher_now_us(), gap = now - t->last_us;
+    uint64_t kept = kept_waiting_us(), excused = kept - t->kept_us;
     weft_watch_info info;
+
+    gap -= excused < gap ? excused : gap;
+    t->kept_us = kept;
 
     weft__watch_sub_info(w->sub, &info);
     pthread_mutex_lock(&w->lock);
