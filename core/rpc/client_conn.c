@@ -184,13 +184,26 @@ weft_status weft__client_conn_open(weft__subchannel *sub)
     return WEFT_OK;
 }
 
-/* The least loaded one with room; asks for one more when none has any. */
+/* How many connections may be on their way: one, but as many to a version 0
+ * peer as calls wait for it, which take one each; else a pool would grow by one
+ * per round trip. */
+static uint64_t wanted(const weft__subchannel *sub, bool version0)
+{
+    const weft_channel *ch = sub->channel;
+
+    if (!version0 || ch->n_listed == 0)
+        return 1;
+    return 1 + ch->stats.waiting / ch->n_listed;
+}
+
+/* The least loaded one with room; asks for more when none has any. */
 weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
 {
     const weft_channel_conf *conf = &sub->channel->conf;
     weft__client_conn *best = NULL;
     uint64_t opening = 0;
     bool version0 = false;
+    uint32_t cap;
 
     for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next) {
         if (cc->conn == NULL || cc->leaving)
@@ -204,12 +217,14 @@ weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
                 break;
         }
     }
-    if (best == NULL && !weft_timer_armed(&sub->backoff) &&
-        opening <= (version0 ? sub->channel->stats.waiting : 0) &&
-        sub->n_conns < (version0 ? conf->max_gorpc_connections_per_endpoint
-                                 : conf->max_connections_per_endpoint))
-        weft__client_conn_open(sub); /* without memory, the call waits */
-    return best;
+    if (best != NULL || weft_timer_armed(&sub->backoff))
+        return best;
+    cap = version0 ? conf->max_gorpc_connections_per_endpoint
+                   : conf->max_connections_per_endpoint;
+    for (; opening < wanted(sub, version0) && sub->n_conns < cap; opening++)
+        if (weft__client_conn_open(sub) != WEFT_OK)
+            break; /* without memory, the call waits */
+    return NULL;
 }
 
 void weft__client_conn_abandon(weft__attempt *a, weft_status why)

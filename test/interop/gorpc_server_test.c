@@ -148,6 +148,9 @@ static void concurrency_takes_connections_up_to_the_cap(void **state)
         snprintf(name, sizeof(name), i % 2 != 0 ? "slow" : "%u", i);
         begin(&s.stub, name, &o[i]);
     }
+    /* all connections at once, not one after the other */
+    assert_int_equal(weft_loop_poll(s.f->t.loop), WEFT_OK);
+    assert_int_equal(weft_channel_get_stats(s.channel).connections, CAP);
     /* every connection is held up by a slow one */
     interop_until(s.f, gorpc_server_look(s.server).calls >= CAP);
     for (int i = 0; i < 20; i++)
