@@ -44,9 +44,8 @@ THIRD_PARTY = {
     "event2/": ["core/base", "transport"],
     "evhtp": ["transport/http_server.c"],
     "protobuf-c/": ["codec", "core/rpc"],
-    "yajl/": ["codec/json.c", "discovery/consul_json.c"],
+    "yajl/": ["discovery/consul_json.c"],
     "openssl/": ["transport/tls_context.c"],
-    "zlib.h": ["codec/gzip.c"],
     "uthash.h": list(LAYERS),
     "utlist.h": list(LAYERS),
 }

@@ -2,7 +2,8 @@
  *
  * A codec turns protobuf-c messages into bytes and back, driven by their
  * descriptors.  "protobuf" is there from the start; an application may register
- * more before it makes servers and channels.
+ * more.  As yet servers and channels decode protobuf alone: another content
+ * type is refused with UNIMPLEMENTED, or reaches the fallback handler as bytes.
  *
  * What is decoded comes from a peer: a codec keeps to the limits, whatever the
  * bytes say, and its result lies in the arena, none of it in the input. */
