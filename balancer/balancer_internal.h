@@ -1,11 +1,14 @@
 /* balancer_internal.h - what the policies share.
  *
  *  B1. A policy's update() first makes all the room that it will need, which
- * may fail and changes nothing that can be seen, and then applies, which
- * cannot. B2. Memory is never given back before fini: a slot's counters outlive
- * its endpoint, and a list that shrinks often grows again. B3. A call's tried
- * slots count up to TRIED_MAX, the latest first: a bound on the effort of one
- * pick, far above any sane number of attempts. */
+ *      may fail and changes nothing that can be seen, and then applies, which
+ *      cannot.
+ *
+ *  B2. Memory is never given back before fini: a slot's counters outlive its
+ *      endpoint, and a list that shrinks often grows again.
+ *
+ *  B3. A call's tried slots count up to TRIED_MAX, the latest first: a bound
+ *      on the effort of one pick, far above any sane number of attempts. */
 #ifndef WEFT_BALANCER_INTERNAL_H
 #define WEFT_BALANCER_INTERNAL_H
 

@@ -6,9 +6,12 @@
  * native_client.c  calls out, replies in, the probe's two outcomes
  *
  *  W1. A frame is handled wholly or, on ENOMEM, not at all: whatever may fail
- * is reserved before the sink is called or anything is changed. W2. The sink
- * may call every send function, so state is final before it runs. W3.
- * in->consumed covers the current frame while the sink runs. */
+ *      is reserved before the sink is called or anything is changed.
+ *
+ *  W2. The sink may call every send function, so state is final before it
+ *      runs.
+ *
+ *  W3. in->consumed covers the current frame while the sink runs. */
 #ifndef WEFT_NATIVE_INTERNAL_H
 #define WEFT_NATIVE_INTERNAL_H
 

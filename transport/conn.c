@@ -535,13 +535,3 @@ const char *weft__conn_peer_text(weft__conn *conn)
     }
     return conn->peer_text != NULL ? conn->peer_text : "unknown";
 }
-
-void *weft__conn_user(const weft__conn *conn)
-{
-    return conn->user;
-}
-
-void weft__conn_set_user(weft__conn *conn, void *user)
-{
-    conn->user = user;
-}

@@ -5,14 +5,18 @@
  * Rules between them:
  *
  *  N1. weft__conn_fail() and weft__conn_finish() never call the handler: they
- *      change the state and leave on_closed to the end of the batch.  Whoever
- * has called something that may end in them looks at the state again. N2. The
- * memory is valid for as long as any function of ours is on the stack: it goes
- * in the deferred function alone. N3. `service` is the one thing that a
- * connection queues on the loop: while alive it flushes, then goes on with
- * input that was put aside; when CLOSED it says goodbye. N4. The event's mask
- * is a function of the state: change the state, then call
- *      weft__conn_interest(). */
+ *      change the state and leave on_closed to the end of the batch. Whoever
+ *      has called something that may end in them looks at the state again.
+ *
+ *  N2. The memory is valid for as long as any function of ours is on the
+ *      stack: it goes in the deferred function alone.
+ *
+ *  N3. `service` is the one thing that a connection queues on the loop: while
+ *      alive it flushes, then goes on with input that was put aside; when
+ *      CLOSED it says goodbye.
+ *
+ *  N4. The event's mask is a function of the state: change the state, then
+ *      call weft__conn_interest(). */
 #ifndef WEFT_CONN_INTERNAL_H
 #define WEFT_CONN_INTERNAL_H
 

@@ -5,16 +5,22 @@
  * length:
  *
  *  H1. It calls back on its own stack, where its connection cannot always be
- *      freed.  Our callbacks only settle the request (note how it ended); what
+ *      freed. Our callbacks only settle the request (note how it ended); what
  *      follows, the user's callback included, runs deferred or from our timer.
+ *
  *  H2. Every evhttp_request is owned by us (evhttp_request_own), so that none
- * of evhttp's paths frees it. H3. A connection is used again only after a whole
- * answer with a length, with nothing behind it.  After anything else it is
- * freed: leftover bytes would be taken for the next answer. H4. Time is ours:
- * evhttp's timeouts are libevent timeouts on I/O events, which lose data that
- * comes together with them, so they are pushed far away. H5. The body's cap is
- * ours: evhttp tells a chunk over its cap and a chunk that is no chunk by one
- * and the same error.
+ *      of evhttp's paths frees it.
+ *
+ *  H3. A connection is used again only after a whole answer with a length,
+ *      with nothing behind it.  After anything else it is freed: leftover
+ *      bytes would be taken for the next answer.
+ *
+ *  H4. Time is ours: evhttp's timeouts are libevent timeouts on I/O events,
+ *      which lose data that comes together with them, so they are pushed far
+ *      away.
+ *
+ *  H5. The body's cap is ours: evhttp tells a chunk over its cap and a chunk
+ *      that is no chunk by one and the same error.
  *
  * Chunk extensions ("5;x=y") are refused by evhttp (INVALID), trailers are read
  * and dropped.  "100 Continue" is skipped, every other 1xx is INVALID. */
@@ -523,7 +529,8 @@ weft_status weft__http_take_body(const weft__http_answer *answer,
 
     if (body == NULL)
         return WEFT_ENOMEM;
-    if (answer->parts != NULL && evbuffer_add_buffer(body, answer->parts) != 0) {
+    if (answer->parts != NULL &&
+        evbuffer_add_buffer(body, answer->parts) != 0) {
         evbuffer_free(body);
         return WEFT_ENOMEM;
     }

@@ -6,21 +6,30 @@
  * SIGPIPE, and prints to stderr.  As a parser of one whole request, and as a
  * maker of one reply, it is sound.  So that is all it does here:
  *
- *  S1. Sockets, buffers, timers and order are ours.  A request is read whole,
- * head and body, and its head is checked (http_head.c) before libevhtp sees a
- * byte. What is refused gets a status from us, and the connection ends. S2. For
- * each request an evhtp_connection_t is made, fed the whole request by its own
- * read callback, and freed: it never waits, owns no descriptor and never
- *      writes.  Its bufferevent is a vessel, one per server, that is never
- * enabled. S3. The read callback is static in libevhtp.  harvest() asks a
- * connection for it that libevhtp itself has accepted, on an unnamed unix
- * socket and an event_base of its own.  Like the struct, it stands with
- * version 1.2.18. S4. A connection answers in order, at most REQUESTS_PER_TURN
- * requests a turn, and none while more than MAX_OUT_BYTES wait to be written:
- * then it stops reading. S5. Each close is shutdown, a bounded discard of
- * input, then close: an unread byte would turn the close into a reset that
- * overtakes the reply. S6. The memory of a connection goes in reap(), from a
- * fresh stack, with on_gone.
+ *  S1. Sockets, buffers, timers and order are ours. A request is read whole,
+ *      head and body, and its head is checked (http_head.c) before libevhtp
+ *      sees a byte. What is refused gets a status from us, and the connection
+ *      ends.
+ *
+ *  S2. For each request an evhtp_connection_t is made, fed the whole request
+ *      by its own read callback, and freed: it never waits, owns no descriptor
+ *      and never writes. Its bufferevent is a vessel, one per server, that is
+ *      never enabled.
+ *
+ *  S3. The read callback is static in libevhtp. harvest() asks a connection
+ *      for it that libevhtp itself has accepted, on an unnamed unix socket and
+ *      an event_base of its own.  Like the struct, it stands with version
+ *      1.2.18.
+ *
+ *  S4. A connection answers in order, at most REQUESTS_PER_TURN requests a
+ *      turn, and none while more than MAX_OUT_BYTES wait to be written: then
+ *      it stops reading.
+ *
+ *  S5. Each close is shutdown, a bounded discard of input, then close: an
+ *      unread byte would turn the close into a reset that overtakes the reply.
+ *
+ *  S6. The memory of a connection goes in reap(), from a fresh stack, with
+ *      on_gone.
  *
  * Where libevhtp stands in the way: it aborts when malloc fails inside of it,
  * and a chunked request body cannot be cut exactly from outside, so it is

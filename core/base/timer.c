@@ -7,11 +7,15 @@
  * reaches a slot, its timers fire or move down a level.  Hence
  *
  *  W1. In every occupied slot the digit is greater than elapsed_ms' digit of
- * that level, and all higher digits are the same. W2. So the next slot is the
- * lowest bit of the lowest level in use, however far the clock has jumped, and
- * timers of the same millisecond fire in the order of their start. W3. Whoever
- * is not in a slot is in `ready` or `firing`; a timer that a callback starts
- * with a delay of 0 waits in `ready` for the next wake-up.
+ *      that level, and all higher digits are the same.
+ *
+ *  W2. So the next slot is the lowest bit of the lowest level in use, however
+ *      far the clock has jumped, and timers of the same millisecond fire in
+ *      the order of their start.
+ *
+ *  W3. Whoever is not in a slot is in `ready` or `firing`; a timer that a
+ *      callback starts with a delay of 0 waits in `ready` for the next
+ *      wake-up.
  *
  * A timer is touched once per level at most, where the plain hashed wheel
  * visits one that is far off in each revolution, and wakes the process for it.

@@ -7,15 +7,19 @@
  * call_api.c; server_call.c ends it, server_reply.c tells the peer.
  *
  *  S1. A call has two ends: `ended`, the peer has been told or is gone, and
- *      `answered`, the handler has spoken.  Whichever comes first; the record,
+ *      `answered`, the handler has spoken. Whichever comes first; the record,
  *      its arena and the handle go with the second.  Between them it is
  *      "unanswered", and still counts among those in flight.
+ *
  *  S2. A record also outlives its handler's stack frame and its on_end
- * callbacks. S3. A server only moves forward through its phases, from deferred
- * functions and its own timer, never on the stack of a user's call
- * (server_phase.c). S4. The server's memory goes from a deferred function, when
- * it has been freed, has closed, and no handler holds a call; or with the loop.
- */
+ *      callbacks.
+ *
+ *  S3. A server only moves forward through its phases, from deferred functions
+ *      and its own timer, never on the stack of a user's call
+ *      (server_phase.c).
+ *
+ *  S4. The server's memory goes from a deferred function, when it has been
+ *      freed, has closed, and no handler holds a call; or with the loop. */
 #ifndef WEFT_SERVER_INTERNAL_H
 #define WEFT_SERVER_INTERNAL_H
 

@@ -1,7 +1,7 @@
 /* server_phase.c - a server's life: phases that only ever follow each other.
  *
- *   NEW > INIT > SERVING > LEAVING > LAME_DUCK > FINISHING > CLOSING >
- * UNLOADING > CLOSED
+ *   NEW > INIT > SERVING > LEAVING > LAME_DUCK
+ *       > FINISHING > CLOSING > UNLOADING > CLOSED
  *
  * Each phase has begin(), run once on entry, and done(), asked whenever
  * something has happened; when it says yes, the next one begins.  Whoever

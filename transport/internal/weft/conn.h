@@ -8,18 +8,22 @@
  *
  *  C1. on_closed runs exactly once, last, from a fresh stack; the memory goes
  *      after it.  The handler may close the connection in any callback.
+ *
  *  C2. A server's connection whose output is over max_unsent_bytes stops
- * reading until it has fallen to half; a client's never does, it refuses
+ *      reading until it has fallen to half; a client's never does, it refuses
  *      (RESOURCE_EXHAUSTED) and reads on, else two full peers would deadlock.
  *      A server that makes a client answer (heartbeats) more than
  *      max_unsent_bytes meanwhile, without reading, is closed.
+ *
  *  C3. Every close with output is shutdown(SHUT_WR), a bounded discard of
- * input, then close: an unread byte turns a close into a reset. C4. When the
- * peer ends its side (EOF), what is queued is still written, then the
- * connection closes; calls in flight are lost.  A peer that wants its replies
- * keeps its side open until it has them. C5. No memory for a read or an event
- * delays the connection; it is lost only when bytes that were read cannot be
- * kept. */
+ *      input, then close: an unread byte turns a close into a reset.
+ *
+ *  C4. When the peer ends its side (EOF), what is queued is still written,
+ *      then the connection closes; calls in flight are lost.  A peer that
+ *      wants its replies keeps its side open until it has them.
+ *
+ *  C5. No memory for a read or an event delays the connection; it is lost only
+ *      when bytes that were read cannot be kept. */
 #ifndef WEFT_CONN_H
 #define WEFT_CONN_H
 
@@ -119,7 +123,5 @@ void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out);
 void weft__conn_peer(const weft__conn *conn, weft_address *out);
 /* Text of the peer's address, made once; borrowed from conn. */
 const char *weft__conn_peer_text(weft__conn *conn);
-void *weft__conn_user(const weft__conn *conn);
-void weft__conn_set_user(weft__conn *conn, void *user);
 
 #endif /* WEFT_CONN_H */

@@ -1,6 +1,6 @@
 /* weft/registry.h - ops tables by name: how users extend Weft.
  *
- * Balancers, resolvers, registrars, message codecs and compressors each have
+ * Balancers, resolvers, message codecs each have
  * one.  Registration is rare and may come from any thread; look-ups read
  * without a lock, for entries are only ever added. */
 #ifndef WEFT_REGISTRY_H
