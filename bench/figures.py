@@ -64,6 +64,11 @@ class Series:
                   if others.get(r["round"], {}).get(figure)]
         return (median(ratios), min(ratios), max(ratios), len(ratios)) if ratios else None
 
+    def spread(self, kind, load, placement, figure):
+        """(median, minimum, maximum, rounds) of the figure itself, or None."""
+        values = [run[figure] for run in self.runs(kind, load, placement) if figure in run]
+        return (median(values), min(values), max(values), len(values)) if values else None
+
     def summary(self):
         rows = []
         for placement in self.placements:

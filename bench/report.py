@@ -1,6 +1,7 @@
 """Makes tables, a JSON summary and a chart of what echo_bench printed.
 
 usage: report.py FILE.jsonl ... [--json OUT] [--markdown OUT] [--svg OUT]
+       report.py --document DOC RESULTS.md MICRO.txt ...
        report.py --self-test
 
 Each file is a series: "main" (all kinds), "paired" (more rounds, for ratios near
@@ -14,7 +15,7 @@ import os
 import sys
 
 import chart
-from figures import KINDS, Series, load_name, ratio_text, span
+from figures import KINDS, Series, load_name, number, ratio_text, span
 
 # Of Weft: series in order of preference, load, placement, figure, against, at most.
 TARGETS = [
@@ -40,8 +41,11 @@ TARGETS = [
     (["main"], "65536:1x64", "same", "server_us", "grpc", 1 / 2.5),
     (["main"], "order:64x8", "same", "server_us", "bufferevent", 0.5),
     (["observed"], "32:64x8", "same", "server_us", "weft (not observed)", 1.1),
+    (["syscalls"], "32:1x1", "same", "server_syscalls", "", 3.05),  # set-up included
+    (["syscalls"], "32:1x64", "same", "server_syscalls", "", 0.06),
 ]
-FIGURES = {"server_us": "server CPU", "client_us": "client CPU", "p50_us": "p50 latency"}
+FIGURES = {"server_us": "server CPU", "client_us": "client CPU", "p50_us": "p50 latency",
+           "server_syscalls": "server's system calls"}
 # A raw echo that does not batch would be no limit.
 RAW_SYSCALLS = ("32:1x64", 0.05)
 
@@ -79,7 +83,17 @@ WHERE = {"same": "server and client on the same core",
          "different": "server and client on different cores"}
 
 
+def syscalls_text(series):
+    rows = [[load_name(load)] + [span(series.runs(kind, load, "same"), "server_syscalls")
+                                 if series.runs(kind, load, "same") else "missing"
+                                 for kind in series.kinds] for load in series.loads]
+    return ["", "**System calls of the server per call (strace -c)**", ""] + \
+        table(["load"] + [KINDS.get(kind, kind) for kind in series.kinds], rows)
+
+
 def series_text(series):
+    if series.name == "syscalls":
+        return syscalls_text(series)
     lines = []
     for placement in series.placements:
         rows = [row for load in series.loads
@@ -96,7 +110,7 @@ def void(all_series):
     return [f"raw epoll at {load_name(load)}, {run['placement']} core: "
             f"{run['server_syscalls']:.3f} system calls per call: the figure is void"
             for series in all_series.values() for run in series.records
-            if run["kind"] == "raw" and run["load"] == load and run["placement"] == "same"
+            if series.name != "syscalls" and run["kind"] == "raw" and run["load"] == load and run["placement"] == "same"
             and not run["rate"] and run.get("server_syscalls", 0) > most]
 
 
@@ -107,12 +121,14 @@ def target_rows(all_series):
         if against.startswith("weft"):
             kind, other = "weft:observed", "weft"
         for series in (all_series[name] for name in names if name in all_series):
-            got = series.ratio(kind, other, load, placement, figure)
+            got = series.ratio(kind, other, load, placement, figure) if other else \
+                series.spread(kind, load, placement, figure)
             if got is None:
                 continue
-            limit = f"{most:.2f}" if most >= 0.5 else f"1/{1 / most:g}"
-            ours = f"{got[0]:.2f}" if most >= 0.5 else f"1/{1 / got[0]:.1f}"
-            rows.append([load_name(load), placement, FIGURES[figure], KINDS.get(other, against),
+            fraction = other == "grpc"
+            limit = f"1/{1 / most:g}" if fraction else f"{most:.2f}"
+            ours = f"1/{1 / got[0]:.1f}" if fraction else number(got[0])
+            rows.append([load_name(load), placement, FIGURES[figure], KINDS.get(other, against) or "per call",
                          f"≤ {limit}", ours, f"{got[1]:.3g} to {got[2]:.3g}", str(got[3]),
                          "yes" if got[0] <= most else "**no**"])
             break
@@ -166,6 +182,21 @@ def report(paths, outputs):
     return 1 if voids else 0
 
 
+def document(path, results, micros):
+    """Puts results between the marks of a document."""
+    begin, end = "<!-- results of script/bench -->\n", "<!-- end of results -->\n"
+    with open(path, encoding="utf-8") as text:
+        head, rest = text.read().split(begin)
+        tail = rest.split(end)[1]
+    with open(results, encoding="utf-8") as text:
+        body = text.read()
+    for micro in micros:
+        name = os.path.splitext(os.path.basename(micro))[0]
+        with open(micro, encoding="utf-8") as text:
+            body += f"\n**{name}**\n\n```text\n{text.read()}```\n"
+    write(path, head + begin + "\n" + body + "\n" + end + tail)
+
+
 def write(path, text):
     with open(path, "w", encoding="utf-8") as out:
         out.write(text)
@@ -198,6 +229,9 @@ def self_test():
 def main():
     if sys.argv[1:] == ["--self-test"]:
         self_test()
+        return 0
+    if sys.argv[1:2] == ["--document"]:
+        document(sys.argv[2], sys.argv[3], sys.argv[4:])
         return 0
     paths, outputs, arguments = [], {}, iter(sys.argv[1:])
     for argument in arguments:

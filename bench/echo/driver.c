@@ -2,13 +2,15 @@
  *
  *     echo_bench [--kinds raw,weft,...] [--loads 32:1x64,order:64x8,...]
  *                [--placements same,different] [--rounds N] [--rate CALLS/S]
- *                [--warm-up MS] [--measure MS]
+ *                [--warm-up MS] [--measure MS] [--strace FILE]
  *
  * A load is a payload in bytes, or "order", then connections x calls in flight
  * on each.  Within a round every kind runs the same load, one after the other,
  * so that what disturbs the machine disturbs all of them.  Prints one JSON
  * object per run, which report.py makes a table of.  A kind is the program
  * echo_<kind> beside this one; "weft:observed" runs echo_weft with a variant.
+ * With --strace servers run under strace(1), which counts their system calls
+ * into FILE; the other figures of such a run mean nothing.
  * Exits with 1 when a run fails; what is not there is said and left out. */
 #include "echo.h"
 
@@ -28,13 +30,14 @@
 
 typedef struct options {
     char *kinds, *loads, *placements;
+    const char *strace; /* or NULL */
     unsigned rounds, warm_up_ms, measured_ms;
     double rate;
     char dir[4096];
 } options;
 
 typedef struct run {
-    const char *kind, *load, *placement;
+    const char *kind, *load, *placement, *strace;
     unsigned round;
     char path[4200];
     int server_cpu, client_cpu;
@@ -62,6 +65,9 @@ static pid_t start(const run *r, const char *role, int cpu, int fd)
     CPU_SET((size_t)cpu, &set);
     sched_setaffinity(0, sizeof(set), &set);
     snprintf(number, sizeof(number), "%d", fd);
+    if (r->strace != NULL && strcmp(role, "server") == 0)
+        execlp("strace", "strace", "-f", "-c", "-U", "calls,name", "-o",
+               r->strace, r->path, role, number, (char *)NULL);
     execl(r->path, r->path, role, number, (char *)NULL);
     _exit(127);
 }
@@ -88,6 +94,23 @@ static bool wait_for_end(pid_t pid, unsigned ms)
     return false;
 }
 
+/* The sum of what strace has written: lines of a count and a name. */
+static uint64_t traced_calls(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    unsigned long long count, total = 0;
+    char line[128], name[64];
+
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "%llu %63s", &count, name) == 2 &&
+            strcmp(name, "total") != 0)
+            total += count;
+    fclose(file);
+    return total;
+}
+
 static void print(const run *r, const echo_shared *s)
 {
     double calls = s->calls > 0 ? (double)s->calls : 1;
@@ -107,7 +130,10 @@ static void print(const run *r, const echo_shared *s)
            (double)histogram_quantile(&s->latency_ns, 0.99) / 1e3,
            (double)histogram_quantile(&s->latency_ns, 0.999) / 1e3,
            (double)s->latency_ns.max / 1e3);
-    if (s->syscalls > 0)
+    if (r->strace != NULL)
+        printf(", \"server_syscalls\": %.4f",
+               (double)traced_calls(r->strace) / (double)s->calls_ever);
+    else if (s->syscalls > 0)
         printf(", \"server_syscalls\": %.4f", (double)s->syscalls / calls);
     printf(", \"server_rss_kb\": %llu, \"client_rss_kb\": %llu}\n",
            (unsigned long long)s->server_rss_kb,
@@ -130,15 +156,17 @@ static bool run_once(const run *r, const echo_load *load)
         return false;
     shared->load = *load;
     server = start(r, "server", r->server_cpu, fd);
-    shared->server_pid = server;
     if (wait_until(&shared->port, server)) {
         client = start(r, "client", r->client_cpu, fd);
         good = wait_for_end(client,
                             load->warm_up_ms + load->measured_ms + START_MS) &&
                shared->finished && shared->failed == 0 && shared->calls > 0;
     }
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
+    if (shared->server_pid != 0)
+        kill(shared->server_pid, SIGKILL); /* not strace, which then reports */
+    else
+        kill(server, SIGKILL);
+    (void)wait_for_end(server, START_MS);
     if (good)
         print(r, shared);
     else
@@ -215,7 +243,7 @@ static bool round_of(run *r, const options *o, echo_load *load)
 static bool measure(const options *o, const char *load_text,
                     const char *placement)
 {
-    run r = {.load = load_text, .placement = placement};
+    run r = {.load = load_text, .placement = placement, .strace = o->strace};
     echo_load load = {.rate = o->rate,
                       .warm_up_ms = o->warm_up_ms,
                       .measured_ms = o->measured_ms};
@@ -239,6 +267,8 @@ static bool set_option(options *o, const char *name, char *value)
         o->loads = value;
     else if (strcmp(name, "--placements") == 0)
         o->placements = value;
+    else if (strcmp(name, "--strace") == 0)
+        o->strace = value;
     else if (strcmp(name, "--rounds") == 0)
         o->rounds = (unsigned)strtoul(value, NULL, 10);
     else if (strcmp(name, "--rate") == 0)

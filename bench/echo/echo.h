@@ -29,13 +29,14 @@ typedef struct echo_load {
 
 typedef struct echo_shared {
     echo_load load;
-    pid_t server_pid;                  /* by the driver */
+    volatile pid_t server_pid;         /* by the server */
     volatile uint16_t port;            /* by the server, once it listens */
     volatile uint64_t server_syscalls; /* only raw counts its own */
 
     /* Of the measured window, by the client, when it is over. */
     bool finished;
     uint64_t calls, failed, not_begun, window_ns, syscalls;
+    uint64_t calls_ever;         /* warm-up included */
     double server_us, client_us; /* CPU time */
     uint64_t server_rss_kb, client_rss_kb;
     histogram latency_ns; /* grows meanwhile */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t echo_now_ns(void)
 {
@@ -33,9 +34,11 @@ int main(int argc, char **argv)
                   atoi(argv[2]), 0);
     if (shared == MAP_FAILED)
         echo_die("mmap");
-    if (strcmp(argv[1], "server") == 0)
+    if (strcmp(argv[1], "server") == 0) {
+        shared->server_pid = getpid();
         echo_server(shared);
-    else
+    } else {
         echo_client(shared);
+    }
     return 1; /* neither returns */
 }

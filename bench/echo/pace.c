@@ -62,6 +62,7 @@ static void begin_window(pace *p, uint64_t now_ns)
 {
     p->measuring = true;
     p->began_ns = now_ns;
+    p->end_ns = now_ns + p->shared->load.measured_ms * 1000000ULL;
     p->syscalls = p->shared->server_syscalls;
     p->server_cpu_ns = cpu_ns(p->shared->server_pid);
     p->client_cpu_ns = cpu_ns(getpid());
@@ -149,6 +150,7 @@ uint64_t pace_reserve(pace *p, uint64_t now_ns)
 void pace_record(pace *p, uint64_t from_ns, uint64_t now_ns, bool ok)
 {
     watch_window(p, now_ns);
+    p->shared->calls_ever++;
     if (!p->measuring)
         return;
     if (!ok) {
