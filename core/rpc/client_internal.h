@@ -1,25 +1,29 @@
 /* client_internal.h - the client's side: channel, subchannel, call, attempt.
  *
  *  channel --< subchannel (one per endpoint, a slot of the balancer)
- *                 --< client_conn (one multiplexed connection, more under load)
+ *          --< client_conn (one multiplexed connection, more under load)
  *  call (deadline, callback, packed request)
- *                 -- attempt (endpoint, connection, id)
+ *          --- attempt (endpoint, connection, id)
  *
  * The way of a call: client_call.c makes it, dispatch.c finds it a connection
  * or lets it wait, client_conn.c hears of its end, client_call.c finishes it.
  *
- *  K1. A call is in exactly one place: waiting (on channel->waiting), sent
- *      (its attempt is in a connection's table), or ended (its callback is
- *      queued).
+ *  K1. A call is in exactly one place: waiting (on channel->waiting), sent (its
+ *      attempt is in a connection's table), or ended (its callback is queued).
  *
- *  K2. Each pick of the balancer is given back by exactly one
- *      attempt_release().
+ *  K2. Each pick of the balancer is given back by exactly one give_back().
  *
  *  K3. A callback runs from a fresh stack or from the connection's read event,
  *      never under a function of ours that the user has called.
  *
- *  K4. User code may close the channel: after each callback nothing of the
- *      channel is touched, for its memory goes only from a deferred function.
+ *  K4. User code may close the channel: after each callback no memory of the
+ *      channel has gone yet, for it goes only from a deferred function, which
+ *      looks again whether somebody has come meanwhile.
+ *
+ *  K5. Nobody waits for nothing: while a call waits, the list is still to come,
+ *      or some endpoint is connecting, queued or backing off, or its
+ *      connections are full; and whatever ends that calls
+ *      weft__channel_kick().
  */
 #ifndef WEFT_CLIENT_INTERNAL_H
 #define WEFT_CLIENT_INTERNAL_H
