@@ -2,6 +2,7 @@
 #include "rpc_internal.h"
 
 #include <weft/mem.h>
+#include <weft/resolver.h>
 
 typedef struct observer {
     struct observer *next;
@@ -144,6 +145,30 @@ void weft__dump_remove(weft__dumpable *d)
     d->pprev = NULL;
 }
 
+static void dump_ms(FILE *file, const char *name, uint64_t ms)
+{
+    if (ms != UINT64_MAX)
+        fprintf(file, " %s=%llu", name, (unsigned long long)ms);
+}
+
+static void dump_watch(const weft_watch_info *w, void *user)
+{
+    FILE *file = user;
+
+    fprintf(file, "watch %s %s subscribers=%zu endpoints=%zu%s%s index=%llu",
+            w->target, w->state, w->subscribers, w->count,
+            w->from_cache ? " from_cache" : "", w->degraded ? " degraded" : "",
+            (unsigned long long)w->index);
+    dump_ms(file, "age_ms", w->age_ms);
+    dump_ms(file, "changed_ms", w->changed_ms);
+    fprintf(file, " failures=%u", w->failures);
+    if (w->error != WEFT_OK) {
+        dump_ms(file, "error_ms", w->error_ms);
+        fprintf(file, " error=\"%s\"", w->error_text);
+    }
+    fputc('\n', file);
+}
+
 void weft_dump(weft_loop *loop, FILE *file)
 {
     const observers *o;
@@ -160,4 +185,5 @@ void weft_dump(weft_loop *loop, FILE *file)
     o = find(loop);
     for (d = o == NULL ? NULL : o->dumpables; d != NULL; d = d->next)
         d->dump(d, file);
+    weft_watch_each(loop, dump_watch, file);
 }

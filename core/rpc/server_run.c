@@ -65,8 +65,11 @@ int weft_server_run(weft_server *s)
 
     if (s == NULL || s->status != WEFT_OK)
         return refuse(s, WEFT_EINVAL);
-    if (s->phase != WEFT__PHASE_NEW)
-        return refuse(s, WEFT_ESTATE);
+    if (s->phase != WEFT__PHASE_NEW) {
+        weft_log_error("server failed",
+                       "why=\"run: the server has been started already\"");
+        return 1;
+    }
     status = weft__signals_new(&run.signals, s->loop, on_signal, &run);
     if (status != WEFT_OK) {
         weft__server_fail(

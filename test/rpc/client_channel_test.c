@@ -3,6 +3,7 @@
 
 #include "client_script.h"
 
+#include <stdlib.h>
 #include <weft/loop_internal.h>
 
 static void calls_wait_for_the_first_resolution(void **state)
@@ -38,6 +39,29 @@ static void a_deadline_while_resolving_says_what_failed(void **state)
                         "deadline 5000 ms: resolving 5000, connecting 0, "
                         "waiting 0; last error: agent: refused");
     assert_int_equal(o.sent, WEFT_SENT_NEVER);
+}
+
+static void a_dump_shows_what_a_watch_knows(void **state)
+{
+    fixture *f = *state;
+    char *text = NULL;
+    size_t size;
+    FILE *file;
+
+    reopen(f, "script:///x", &(weft_channel_conf){.eager = true});
+    test_loop_settle(&f->t);
+    weft_watch_fail(script_watch, WEFT_UNAVAILABLE, "agent: %s", "refused");
+    test_loop_advance(&f->t, 70);
+    publish((const char *const[]){f->p.uri, NULL});
+    test_loop_advance(&f->t, 30);
+    assert_non_null(file = open_memstream(&text, &size));
+    weft_dump(f->t.loop, file);
+    fclose(file);
+    assert_non_null(strstr(text, "\nwatch script:///x "));
+    assert_non_null(strstr(text, " subscribers=1 endpoints=1 index=0 age_ms=30 "
+                                 "changed_ms=30 failures=0 error_ms=100 "
+                                 "error=\"agent: refused\"\n"));
+    free(text);
 }
 
 static void fail_fast_does_not_wait_for_the_resolution(void **state)
@@ -517,6 +541,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(calls_wait_for_the_first_resolution),
         T(a_deadline_while_resolving_says_what_failed),
+        T(a_dump_shows_what_a_watch_knows),
         T(fail_fast_does_not_wait_for_the_resolution),
         T(an_empty_list_fails_at_once_unless_the_call_waits),
         T(when_every_endpoint_is_down_a_call_fails_at_once),

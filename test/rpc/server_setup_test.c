@@ -130,6 +130,7 @@ static void setup_is_over_when_the_server_has_started(void **state)
     assert_int_equal(weft_server_listen(f->server, "tcp://127.0.0.1:0"),
                      WEFT_ESTATE);
     assert_int_equal(weft_server_start(f->server, NULL, NULL), WEFT_ESTATE);
+    assert_int_equal(weft_server_run(f->server), 1);
     assert_string_equal(weft_server_error(f->server), "");
 }
 
