@@ -63,6 +63,21 @@ static void echo_impl_init(EchoImpl *self)
     (void)self;
 }
 
+/* The generated code registers its types when they are first used, which two
+ * threads must not do at the same time. */
+static void register_types(void)
+{
+    (void)bench_customer_get_type(), (void)bench_address_get_type();
+    (void)bench_item_get_type(), (void)bench_attribute_get_type();
+    (void)bench_order_get_type(), (void)bench_echo_if_get_type();
+    (void)bench_echo_client_get_type(), (void)echo_impl_get_type();
+    (void)bench_echo_processor_get_type();
+    (void)bench_echo_echo_args_get_type();
+    (void)bench_echo_echo_result_get_type();
+    (void)bench_echo_echo_order_args_get_type();
+    (void)bench_echo_echo_order_result_get_type();
+}
+
 static ThriftProtocol *protocol_over(ThriftTransport *socket)
 {
     ThriftTransport *framed =
@@ -115,6 +130,7 @@ void echo_server(echo_shared *shared)
     GError *error = NULL;
 
     g_log_set_default_handler(drop_log, NULL);
+    register_types();
     processor = g_object_new(BENCH_TYPE_ECHO_PROCESSOR, "handler",
                              g_object_new(echo_impl_get_type(), NULL), NULL);
     if (!thrift_server_transport_listen(listener, &error) ||
@@ -264,6 +280,7 @@ void echo_client(echo_shared *shared)
     uint32_t threads = shared->load.connections * shared->load.in_flight;
 
     run = shared;
+    register_types();
     pthread_barrier_init(&connected, NULL, threads + 1);
     for (uint32_t i = 0; i < threads; i++)
         start_thread(make_calls, NULL);
