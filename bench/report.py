@@ -189,7 +189,7 @@ def document(path, results, micros):
         head, rest = text.read().split(begin)
         tail = rest.split(end)[1]
     with open(results, encoding="utf-8") as text:
-        body = text.read()
+        body = "![server CPU per call](performance.svg)\n\n" + text.read()
     for micro in micros:
         name = os.path.splitext(os.path.basename(micro))[0]
         with open(micro, encoding="utf-8") as text:
