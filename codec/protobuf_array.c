@@ -79,15 +79,16 @@ static void packed_fixed(const uint8_t *p, size_t n, size_t size, void *to)
 #endif
 }
 
-static bool packed_bools(const uint8_t *p, size_t n, protobuf_c_boolean *to)
+/* Numbers of which any bit may be set. */
+static bool packed_bools(weft__decoder *d, const uint8_t *p, size_t len,
+                         protobuf_c_boolean *to)
 {
-    uint8_t all = 0;
+    const uint8_t *end = p + len;
 
-    for (size_t i = 0; i < n; i++) {
-        all |= p[i];
-        to[i] = p[i];
-    }
-    return all <= 1;
+    while (p != NULL && p < end)
+        p = weft__protobuf_number(d, PROTOBUF_C_TYPE_BOOL, WEFT__WIRE_VARINT, p,
+                                  end, to++);
+    return p != NULL;
 }
 
 /* n values in len bytes, which end with the end of a value. */
@@ -141,9 +142,7 @@ const uint8_t *weft__protobuf_packed(weft__decoder *d, ProtobufCType type,
         return weft__decoder_malformed(d);
     if (len == 0)
         return p;
-    more = is_fixed(type)                 ? len / size
-           : type == PROTOBUF_C_TYPE_BOOL ? len
-                                          : count_varints(p, len);
+    more = is_fixed(type) ? len / size : count_varints(p, len);
     if (!weft__decoder_count(d, more))
         return NULL;
     if ((to = weft__decoder_grow(d, array, *n, more, size)) == NULL)
@@ -151,10 +150,10 @@ const uint8_t *weft__protobuf_packed(weft__decoder *d, ProtobufCType type,
     if (is_fixed(type)) {
         good = len % size == 0;
         packed_fixed(p, more, size, to);
-    } else if (type == PROTOBUF_C_TYPE_BOOL) {
-        good = packed_bools(p, more, to);
     } else {
-        good = p[len - 1] < 0x80 && packed_varints(type, p, len, to);
+        good = p[len - 1] < 0x80 && (type == PROTOBUF_C_TYPE_BOOL
+                                         ? packed_bools(d, p, len, to)
+                                         : packed_varints(type, p, len, to));
     }
     *n += more;
     return good ? p + len : weft__decoder_malformed(d);

@@ -7,7 +7,6 @@
  *  - depth, memory and elements are limited (weft/message_codec.h);
  *  - a field number of 0 or above 2^29 - 1, and a length that takes more than
  *    32 bits, are malformed (protobuf-c cuts them);
- *  - sub-messages that come again are merged as protobuf_merge.c says.
  *
  * Each element of a repeated field is looked at twice: a run of equal tags is
  * counted, so that its array is made once, and then read.  Everything else is
@@ -84,7 +83,8 @@ static void init_generic(const ProtobufCMessageDescriptor *desc,
         const ProtobufCFieldDescriptor *f = &desc->fields[i];
         void *to = (char *)message + f->offset;
 
-        if (f->default_value == NULL || f->label == PROTOBUF_C_LABEL_REPEATED)
+        if (f->default_value == NULL || f->label == PROTOBUF_C_LABEL_REPEATED ||
+            (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
             continue;
         if (f->type == PROTOBUF_C_TYPE_STRING ||
             f->type == PROTOBUF_C_TYPE_MESSAGE)
@@ -180,18 +180,15 @@ static inline const uint8_t *value_get(const message_in *in,
 }
 
 /* Whatever member of the oneof was there before goes. */
-static void oneof_clear(ProtobufCMessage *message,
-                        const ProtobufCFieldDescriptor *f)
+static void oneof_clear(const message_in *in, const ProtobufCFieldDescriptor *f)
 {
+    const ProtobufCFieldDescriptor *old = f;
     uint32_t was;
 
-    memcpy(&was, (char *)message + f->quantifier_offset, sizeof(was));
-    if (was == 0)
-        return;
-    if (was != f->id)
-        f = protobuf_c_message_descriptor_get_field(message->descriptor, was);
-    memset((char *)message + f->offset, 0,
-           weft__protobuf_element_size(f->type));
+    memcpy(&was, quantifier(in, f), sizeof(was));
+    if (was != 0 && was != f->id)
+        old = protobuf_c_message_descriptor_get_field(in->desc, was);
+    memset(member(in, f), 0, weft__protobuf_element_size(old->type));
 }
 
 static inline const uint8_t *singular(const message_in *in,
@@ -201,7 +198,7 @@ static inline const uint8_t *singular(const message_in *in,
     bool oneof = (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
 
     if (oneof)
-        oneof_clear(in->message, f);
+        oneof_clear(in, f);
     p = value_get(in, f, wire, p, member(in, f));
     if (f->quantifier_offset != 0) /* has_x, or the oneof's case */
         weft__put32(quantifier(in, f), oneof ? f->id : 1);

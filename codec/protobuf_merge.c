@@ -2,10 +2,9 @@
  *
  * The outcome is protobuf-c's, with all that is its own: unknown fields of the
  * earlier message are dropped, so are its fields without presence (proto3
- * scalars), its empty bytes, and its required ones.  Two things are not taken
- * over: arrays grow instead of being copied each time (which is quadratic), and
- * a oneof that neither message has set is left alone (protobuf-c reads the
- * field in front of its table).
+ * scalars), its empty bytes, and its required ones; and two messages of which
+ * neither has set a oneof are not merged but refused.  Only, arrays grow here
+ * instead of being copied each time, which is quadratic.
  *
  * Depth is bounded by that of the later message, work by its size. */
 #include "protobuf_decode_internal.h"
@@ -78,8 +77,13 @@ static bool merge_singular(weft__decoder *d, const ProtobufCFieldDescriptor *f,
     void *e, *l;
 
     if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0) {
-        if (*in_later != 0 || *in_earlier == 0)
+        if (*in_later != 0)
             return true;
+        if (*in_earlier == 0) {
+            weft__decoder_fail(d, WEFT_EPROTO,
+                               "a message that comes twice lacks a oneof");
+            return false;
+        }
         f = protobuf_c_message_descriptor_get_field(later->descriptor,
                                                     *in_earlier);
     }

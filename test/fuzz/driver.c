@@ -1,15 +1,16 @@
 /* driver.c - runs a fuzz target without a fuzzer: a fixed number of inputs,
  * each mutated from a seed by a fixed sequence, so that a failure comes again.
  *
- *     wire_fuzz             the fixed run
- *     wire_fuzz FILE...     these inputs, one after the other */
+ *     wire_fuzz                the fixed run
+ *     wire_fuzz ROUNDS SEED    another one
+ *     wire_fuzz FILE...        these inputs, one after the other */
 #include "fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS 30000
+#define ROUNDS 50000
 #define MOST 4096
 
 static uint64_t state = UINT64_C(0x9E3779B97F4A7C15);
@@ -82,17 +83,22 @@ static int replay(const char *name)
 
 int main(int argc, char **argv)
 {
+    unsigned long rounds = ROUNDS;
     uint8_t data[MOST];
 
-    for (int i = 1; i < argc; i++)
-        if (replay(argv[i]) != 0)
-            return 1;
-    if (argc > 1)
+    if (argc == 3 && argv[1][0] >= '1' && argv[1][0] <= '9') {
+        rounds = strtoul(argv[1], NULL, 10);
+        state ^= strtoul(argv[2], NULL, 10) * UINT64_C(0xD1342543DE82EF95);
+    } else if (argc > 1) {
+        for (int i = 1; i < argc; i++)
+            if (replay(argv[i]) != 0)
+                return 1;
         return 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        size_t len = fuzz_seed(below(1000), data, sizeof(data));
+    }
+    for (; rounds > 0; rounds--) {
+        size_t len = fuzz_seed(below((size_t)1 << 30), data, sizeof(data));
 
-        for (size_t n = below(6); n > 0; n--)
+        for (size_t n = below(2) * below(6); n > 0; n--)
             len = mutate(data, len);
         run(data, len);
     }
