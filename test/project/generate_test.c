@@ -17,7 +17,7 @@ static Shop__Order *round_trip(const Shop__Order *order, size_t *len)
     return shop__order__unpack(NULL, *len, bytes);
 }
 
-static void test_optional_keeps_a_zero_apart_from_nothing(void **state)
+static void optional_keeps_a_zero_apart_from_nothing(void **state)
 {
     Shop__Order order = SHOP__ORDER__INIT, *back;
     size_t len;
@@ -37,7 +37,7 @@ static void test_optional_keeps_a_zero_apart_from_nothing(void **state)
     shop__order__free_unpacked(back, NULL);
 }
 
-static void test_optional_strings_and_messages_round_trip(void **state)
+static void optional_strings_and_messages_round_trip(void **state)
 {
     Shop__Order order = SHOP__ORDER__INIT, *back;
     Common__Money tip = COMMON__MONEY__INIT;
@@ -56,7 +56,7 @@ static void test_optional_strings_and_messages_round_trip(void **state)
     shop__order__free_unpacked(back, NULL);
 }
 
-static void test_imported_and_well_known_types_link(void **state)
+static void imported_and_well_known_types_link(void **state)
 {
     Shop__Order order = SHOP__ORDER__INIT, *back;
     Common__Money price = COMMON__MONEY__INIT;
@@ -76,7 +76,7 @@ static void test_imported_and_well_known_types_link(void **state)
     shop__order__free_unpacked(back, NULL);
 }
 
-static void test_services_have_names_to_call_by(void **state)
+static void services_have_names_to_call_by(void **state)
 {
     const ProtobufCServiceDescriptor *orders = &shop__orders__descriptor;
 
@@ -86,7 +86,7 @@ static void test_services_have_names_to_call_by(void **state)
     assert_string_equal(orders->methods[2].name, "GetHTTPInfo");
 }
 
-static void test_allow_streams_generates_the_unary_functions(void **state)
+static void allow_streams_generates_the_unary_functions(void **state)
 {
     (void)state;
     assert_int_equal(shop__ticker__descriptor.n_methods, 1);
@@ -96,11 +96,11 @@ static void test_allow_streams_generates_the_unary_functions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_optional_keeps_a_zero_apart_from_nothing),
-        cmocka_unit_test(test_optional_strings_and_messages_round_trip),
-        cmocka_unit_test(test_imported_and_well_known_types_link),
-        cmocka_unit_test(test_services_have_names_to_call_by),
-        cmocka_unit_test(test_allow_streams_generates_the_unary_functions),
+        cmocka_unit_test(optional_keeps_a_zero_apart_from_nothing),
+        cmocka_unit_test(optional_strings_and_messages_round_trip),
+        cmocka_unit_test(imported_and_well_known_types_link),
+        cmocka_unit_test(services_have_names_to_call_by),
+        cmocka_unit_test(allow_streams_generates_the_unary_functions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* server_call_test.c - a call from its handler's side: answers, ends, names. */
 #include "rpc_fixture.h"
 
 #include <pthread.h>
@@ -541,73 +542,6 @@ static void a_service_serves_under_another_name_too(void **state)
     assert_said(f, say_hello(f, "x", 0), "hello x");
 }
 
-/* ---- Rule 5: raw bytes ---- */
-
-static weft_raw_request raw_seen;
-static weft_call *raw_call_seen;
-
-static void keep_raw(weft_call *call, const weft_raw_request *request,
-                     void *user)
-{
-    assert_string_equal(user, "user");
-    raw_seen = *request;
-    raw_call_seen = call;
-}
-
-static void fallback(void **state, size_t payload_len)
-{
-    fixture *f = *state;
-    uint8_t *payload = malloc(payload_len + 1);
-    weft_metadatum pair = {"k", "v", 1};
-    weft__wire_request request = {
-        .path = "/any.Service/Method",
-        .path_len = 19,
-        .metadata = {&pair, 1},
-        .content_type = {(const uint8_t *)"json", 4},
-        .payload = {.data = payload, .len = payload_len}};
-    int call;
-
-    memset(payload, 'p', payload_len + 1);
-    fixture_server(f, NULL, NULL);
-    weft_server_set_fallback(f->server, keep_raw, "user");
-    fixture_start(f);
-    fixture_connect(f);
-    raw_call_seen = NULL;
-    call = raw_call(&f->client, &request);
-    run_while(f, raw_call_seen == NULL);
-    /* Something else goes over the connection before the bytes are looked at.
-     */
-    assert_said(f, say_hello(f, "x", 0), "hello x");
-    assert_string_equal(raw_seen.service, "any.Service");
-    assert_string_equal(raw_seen.method, "Method");
-    assert_string_equal(raw_seen.content_type, "json");
-    assert_string_equal(weft_metadata_get(raw_seen.metadata, "k", NULL), "v");
-    assert_int_equal(raw_seen.payload_len, payload_len);
-    assert_memory_equal(raw_seen.payload, payload, payload_len);
-    weft_call_reply_bytes(raw_call_seen, raw_seen.payload,
-                          raw_seen.payload_len);
-    assert_int_equal(reply_to(f, call)->status, WEFT_OK);
-    assert_string_equal(reply_to(f, call)->content_type, "json");
-    assert_int_equal(reply_to(f, call)->payload_len, payload_len);
-    assert_memory_equal(reply_to(f, call)->payload, payload, payload_len);
-    free(payload);
-}
-
-static void a_fallback_sees_and_answers_raw_bytes(void **state)
-{
-    fallback(state, 100);
-}
-
-static void a_fallback_sees_empty_payloads(void **state)
-{
-    fallback(state, 0);
-}
-
-static void a_fallback_keeps_big_payloads(void **state)
-{
-    fallback(state, 3000000);
-}
-
 /* ---- What else a call knows ---- */
 
 static void a_call_knows_its_peer_metadata_and_names(void **state)
@@ -788,9 +722,6 @@ int main(void)
         FIXTURE_TEST(an_empty_slot_is_unimplemented),
         FIXTURE_TEST(unknown_names_are_told_by_name),
         FIXTURE_TEST(a_service_serves_under_another_name_too),
-        FIXTURE_TEST(a_fallback_sees_and_answers_raw_bytes),
-        FIXTURE_TEST(a_fallback_sees_empty_payloads),
-        FIXTURE_TEST(a_fallback_keeps_big_payloads),
         FIXTURE_TEST(a_call_knows_its_peer_metadata_and_names),
         FIXTURE_TEST(a_metadata_pair_may_lack_key_and_value),
         FIXTURE_TEST(a_stale_handle_is_harmless_everywhere),
