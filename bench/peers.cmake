@@ -7,7 +7,7 @@ file(MAKE_DIRECTORY ${generated})
 find_program(WEFT_GRPC_PLUGIN grpc_cpp_plugin)
 find_program(WEFT_THRIFT thrift)
 
-function(weft_bench_peer KIND PROGRAM SOURCE OUTPUTS)
+function(weft_bench_peer KIND PROGRAM SOURCES OUTPUTS)
   cmake_parse_arguments(A "" "" "COMMAND;LINK" ${ARGN})
   foreach(package ${A_LINK})
     string(MAKE_C_IDENTIFIER ${package} id)
@@ -26,7 +26,7 @@ function(weft_bench_peer KIND PROGRAM SOURCE OUTPUTS)
   add_library(echo_${KIND}_generated STATIC ${sources})
   target_compile_options(echo_${KIND}_generated PRIVATE -w)
   target_include_directories(echo_${KIND}_generated SYSTEM PUBLIC ${generated})
-  add_executable(echo_${KIND} ${SOURCE})
+  add_executable(echo_${KIND} ${SOURCES})
   target_compile_options(echo_${KIND} PRIVATE -Wall -Wextra)
   target_link_libraries(echo_${KIND} PRIVATE echo_common echo_${KIND}_generated Threads::Threads)
   foreach(package ${A_LINK})
@@ -42,7 +42,7 @@ weft_bench_peer(grpc WEFT_GRPC_PLUGIN echo/grpc.cc
   COMMAND ${WEFT_PROTOC} -I. --cpp_out=${generated} --grpc_out=${generated}
     --plugin=protoc-gen-grpc=${WEFT_GRPC_PLUGIN} echo.proto
   LINK grpc++ protobuf)
-weft_bench_peer(thrift WEFT_THRIFT echo/thrift.c
+weft_bench_peer(thrift WEFT_THRIFT "echo/thrift.c;echo/thrift_order.c"
   "bench_echo.c;bench_echo.h;bench_echo_types.c;bench_echo_types.h"
   COMMAND ${WEFT_THRIFT} --gen c_glib -out ${generated} echo.thrift
   LINK thrift_c_glib)

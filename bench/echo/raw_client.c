@@ -1,139 +1,19 @@
-/* raw.c - the limit: a bare epoll loop that sends back what it reads.
- *
- * It reads up to 256 KiB at a time and writes once per read, so that it cannot
- * be beaten by batching; its system calls are counted, and the report voids the
- * figure when they are too many.  What does not fit the socket is kept, and
- * nothing more is read from that connection until it has gone. */
-#include "pace.h"
+/* raw_client.c - a bare epoll loop that sends messages which are all alike, and
+ * counts the replies by their bytes. */
+#include "raw.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "order.h"
+#include "pace.h"
 
-#define READ_BYTES (256 * 1024)
 #define HEADER 4
-#define EVENTS 128
 
-static char buffer[READ_BYTES];
+static char buffer[RAW_READ_BYTES];
 
-static void watch(int ep, int op, int fd, uint32_t events, void *ptr)
-{
-    struct epoll_event event = {.events = events, .data.ptr = ptr};
-
-    if (epoll_ctl(ep, op, fd, &event) != 0)
-        echo_die("epoll_ctl");
-}
-
-/* How much of it was written now; what was not waits for EPOLLOUT.  A peer that
- * went takes everything. */
-static size_t write_some(int fd, const char *data, size_t len)
-{
-    ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-    if (n < 0 && errno != EAGAIN)
-        return len; /* reading says so next */
-    return n < 0 ? 0 : (size_t)n;
-}
-
-typedef struct server_conn {
-    int fd;
-    char *rest; /* not written yet, from `at` */
-    size_t at, len;
-} server_conn;
-
-static void serve(int ep, server_conn *c, uint64_t *syscalls)
-{
-    ssize_t got = recv(c->fd, buffer, sizeof(buffer), 0);
-    size_t put;
-
-    ++*syscalls;
-    if (got <= 0) {
-        if (got < 0 && errno == EAGAIN)
-            return;
-        close(c->fd);
-        free(c);
-        return;
-    }
-    put = write_some(c->fd, buffer, (size_t)got);
-    ++*syscalls;
-    if (put == (size_t)got)
-        return;
-    c->at = 0;
-    c->len = (size_t)got - put;
-    c->rest = malloc(c->len);
-    if (c->rest == NULL)
-        echo_die("malloc");
-    memcpy(c->rest, buffer + put, c->len);
-    watch(ep, EPOLL_CTL_MOD, c->fd, EPOLLOUT, c);
-    ++*syscalls;
-}
-
-static void serve_rest(int ep, server_conn *c, uint64_t *syscalls)
-{
-    c->at += write_some(c->fd, c->rest + c->at, c->len - c->at);
-    ++*syscalls;
-    if (c->at < c->len)
-        return;
-    free(c->rest);
-    c->rest = NULL;
-    watch(ep, EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
-    ++*syscalls;
-}
-
-static void accept_one(int ep, int listener)
-{
-    server_conn *c = calloc(1, sizeof(*c));
-    int one = 1;
-
-    if (c == NULL || (c->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) < 0)
-        echo_die("accept");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    watch(ep, EPOLL_CTL_ADD, c->fd, EPOLLIN, c);
-}
-
-void echo_server(echo_shared *shared)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(in);
-    int listener = socket(AF_INET, SOCK_STREAM, 0), ep = epoll_create1(0);
-    uint64_t syscalls = 0;
-
-    if (bind(listener, (struct sockaddr *)&in, len) != 0 ||
-        listen(listener, 512) != 0 ||
-        getsockname(listener, (struct sockaddr *)&in, &len) != 0)
-        echo_die("listen");
-    watch(ep, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
-    shared->port = ntohs(in.sin_port);
-    for (;;) {
-        struct epoll_event events[EVENTS];
-        int n = epoll_wait(ep, events, EVENTS, -1);
-
-        syscalls++;
-        for (int i = 0; i < n; i++) {
-            server_conn *c = events[i].data.ptr;
-
-            if (c == NULL)
-                accept_one(ep, listener);
-            else if (c->rest != NULL)
-                serve_rest(ep, c, &syscalls);
-            else
-                serve(ep, c, &syscalls);
-        }
-        shared->server_syscalls = syscalls;
-    }
-}
-
-typedef struct client client;
 typedef struct lane {
-    client *client;
     int fd;
     size_t have;       /* bytes of a reply that is not whole yet */
     size_t owed;       /* bytes of requests that are still to be written */
@@ -149,7 +29,7 @@ typedef struct raw_slot {
     lane *lane;
 } raw_slot;
 
-struct client {
+typedef struct client {
     pace pace;
     const echo_load *load;
     int ep;
@@ -158,13 +38,13 @@ struct client {
     size_t out_bytes; /* the half */
     lane *lanes, **dirty;
     uint32_t n_dirty;
-};
+} client;
 
 static void flush(client *c, lane *l)
 {
     while (l->owed > 0) {
         size_t part = l->owed < c->out_bytes ? l->owed : c->out_bytes;
-        size_t put = write_some(l->fd, c->out + l->position, part);
+        size_t put = raw_write(l->fd, c->out + l->position, part);
 
         l->owed -= put;
         l->position = (l->position + put) % c->size;
@@ -173,8 +53,8 @@ static void flush(client *c, lane *l)
     }
     if (l->waits != (l->owed > 0)) {
         l->waits = !l->waits;
-        watch(c->ep, EPOLL_CTL_MOD, l->fd,
-              l->waits ? EPOLLIN | EPOLLOUT : EPOLLIN, l);
+        raw_watch(c->ep, EPOLL_CTL_MOD, l->fd,
+                  l->waits ? EPOLLIN | EPOLLOUT : EPOLLIN, l);
     }
 }
 
@@ -223,13 +103,12 @@ static void connect_lane(client *c, lane *l, uint16_t port)
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
 
-    l->client = c;
     l->fd = socket(AF_INET, SOCK_STREAM, 0);
     l->order = calloc(c->load->in_flight, sizeof(pace_slot *));
     if (connect(l->fd, (struct sockaddr *)&in, sizeof(in)) != 0)
         echo_die("connect");
     setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    watch(c->ep, EPOLL_CTL_ADD, l->fd, EPOLLIN, l);
+    raw_watch(c->ep, EPOLL_CTL_ADD, l->fd, EPOLLIN, l);
 }
 
 void echo_client(echo_shared *shared)
@@ -253,11 +132,11 @@ void echo_client(echo_shared *shared)
         pace_add(&c.pace, &all[i].slot);
     }
     if ((timer = pace_timer(&c.pace)) >= 0)
-        watch(c.ep, EPOLL_CTL_ADD, timer, EPOLLIN, NULL);
+        raw_watch(c.ep, EPOLL_CTL_ADD, timer, EPOLLIN, NULL);
     begin_calls(&c, echo_now_ns());
     for (;;) {
-        struct epoll_event events[EVENTS];
-        int n = epoll_wait(c.ep, events, EVENTS, -1);
+        struct epoll_event events[RAW_EVENTS];
+        int n = epoll_wait(c.ep, events, RAW_EVENTS, -1);
         uint64_t now = echo_now_ns();
 
         for (int i = 0; i < n; i++) {
