@@ -140,6 +140,26 @@ static void a_client_that_stalls_in_a_frame_is_left(void **state)
     close(fd);
 }
 
+static void connections_beyond_the_backlog_are_refused(void **state)
+{
+    static raw_client clients[3];
+    fixture *f = *state;
+
+    fixture_server(f, &(weft_server_conf){.backlog = 2}, "inproc:///full");
+    fixture_start(f);
+    for (int i = 0; i < 3; i++) /* nobody accepts in between */
+        raw_open(&clients[i], f->t.loop, weft_server_address(f->server, 0));
+    run_while(f, !clients[0].ready || !clients[1].ready);
+    run_while(f, clients[2].conn != NULL);
+    assert_int_equal(clients[2].closed_status, WEFT_ECONNREFUSED);
+    for (int i = 0; i < 3; i++) {
+        if (clients[i].conn != NULL)
+            raw_abort(&clients[i]);
+        test_loop_settle(&f->t);
+        raw_fini(&clients[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +167,7 @@ int main(void)
         FIXTURE_TEST(an_http_request_has_http_request_ms),
         FIXTURE_TEST(a_client_that_is_silent_is_asked_and_then_left),
         FIXTURE_TEST(a_client_that_stalls_in_a_frame_is_left),
+        FIXTURE_TEST(connections_beyond_the_backlog_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
