@@ -24,8 +24,10 @@ void weft__loop_read_clock(weft_loop *loop)
 {
     uint64_t now = loop->conf.clock.now_ns(loop->conf.clock.user);
 
-    if (now > loop->now_ns) /* a clock that steps back stands still here */
+    if (now > loop->now_ns) { /* a clock that steps back stands still here */
         loop->now_ns = now;
+        loop->now_ms = now / 1000000u;
+    }
 }
 
 static struct event_base *new_base(void)
@@ -274,7 +276,7 @@ uint64_t weft_loop_now_ns(const weft_loop *loop)
 
 uint64_t weft_loop_now_ms(const weft_loop *loop)
 {
-    return weft_loop_now_ns(loop) / 1000000u;
+    return loop->depth > 0 ? loop->now_ms : weft_loop_now_ns(loop) / 1000000u;
 }
 
 struct event_base *weft_loop_base(const weft_loop *loop)

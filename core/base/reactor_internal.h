@@ -55,7 +55,7 @@ struct weft_loop {
     bool coarse; /* the clock is the system's, spans may use the coarse one */
     pid_t pid;
     uint8_t index;
-    uint64_t now_ns;
+    uint64_t now_ns, now_ms; /* the cached clock */
 
     /* Running. */
     unsigned depth; /* of our callbacks on the stack */
