@@ -7,6 +7,7 @@
 enum {
     CHUNKS_KEPT = 64,    /* 1 MiB of free chunks at most */
     CHUNKS_ENOUGH = 128, /* in use: 2 MiB */
+    BLOCK_KEPT = 131072, /* largest, so 512 KiB of free blocks at most */
     LOOPS = 256
 };
 
@@ -105,6 +106,39 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory)
     loop->n_chunks++;
 }
 
+void *weft__loop_block_get(weft_loop *loop, size_t *size)
+{
+    for (unsigned i = loop->n_blocks; i-- > 0;) {
+        void *memory = loop->blocks[i].memory;
+
+        /* One of twice the size would waste more than it saves. */
+        if (loop->blocks[i].size < *size || loop->blocks[i].size / 2 > *size)
+            continue;
+        *size = loop->blocks[i].size;
+        loop->blocks[i] = loop->blocks[--loop->n_blocks];
+        return memory;
+    }
+    return weft_malloc(*size);
+}
+
+void weft__loop_block_put(weft_loop *loop, void *memory, size_t size)
+{
+    unsigned at = loop->n_blocks;
+
+    if (size > BLOCK_KEPT) {
+        weft_free(memory);
+        return;
+    }
+    if (at == WEFT__BLOCKS_KEPT) { /* sizes change: one of the past goes */
+        at = (unsigned)(weft__loop_random(loop) % WEFT__BLOCKS_KEPT);
+        weft_free(loop->blocks[at].memory);
+    } else {
+        loop->n_blocks++;
+    }
+    loop->blocks[at].memory = memory;
+    loop->blocks[at].size = size;
+}
+
 uint8_t *weft__loop_read_buffer(weft_loop *loop)
 {
     if (loop->read_buffer == NULL)
@@ -144,6 +178,8 @@ void weft__store_fini(weft_loop *loop)
         loop->chunks = chunk->next;
         weft_free(chunk);
     }
+    while (loop->n_blocks > 0)
+        weft_free(loop->blocks[--loop->n_blocks].memory);
     weft_free(loop->read_buffer);
     loop->read_buffer = NULL;
 }

@@ -28,8 +28,9 @@ struct weft__segment {
     weft__segment *next;
     uint8_t *data; /* the next byte to write */
     size_t len;    /* 0 only after a trim */
-    chunk *chunk;  /* holds this record; NULL: the record is a block alone */
-    bool packed;   /* the bytes follow the record, and may grow */
+    chunk *chunk;  /* holds this record; NULL: the record heads a block */
+    size_t block_size;
+    bool packed; /* the bytes follow the record, and may grow */
     void (*release)(void *arg);
     void *arg;
 };
@@ -65,7 +66,7 @@ static void pop(weft__outq *q)
     if ((q->head = s->next) == NULL)
         q->tail = NULL;
     if (c == NULL)
-        weft_free(s);
+        weft__loop_block_put(q->loop, s, s->block_size);
     else if (--c->segments == 0)
         weft__loop_chunk_put(q->loop, c);
     if (release != NULL)
@@ -96,6 +97,7 @@ static weft__segment *carve(weft__outq *q, size_t n)
 uint8_t *weft__outq_reserve(weft__outq *q, size_t n)
 {
     weft__segment *s = q->tail;
+    size_t size = sizeof(*s) + n;
     uint8_t *p;
 
     assert(n > 0);
@@ -110,8 +112,9 @@ uint8_t *weft__outq_reserve(weft__outq *q, size_t n)
     if (n <= PIECE_MAX) {
         s = carve(q, n);
     } else if (n <= SIZE_MAX - sizeof(*s) &&
-               (s = weft_malloc(sizeof(*s) + n)) != NULL) {
-        *s = (weft__segment){.data = (uint8_t *)(s + 1), .len = n};
+               (s = weft__loop_block_get(q->loop, &size)) != NULL) {
+        *s = (weft__segment){
+            .data = (uint8_t *)(s + 1), .len = n, .block_size = size};
     } else {
         s = NULL;
     }

@@ -46,6 +46,7 @@ typedef struct weft__wheel {
 } weft__wheel;
 
 #define WEFT__SPANS 4
+#define WEFT__BLOCKS_KEPT 4
 #define WEFT__NAME_BYTES 128
 
 struct weft_loop {
@@ -103,6 +104,11 @@ struct weft_loop {
     uint8_t *read_buffer;
     struct weft__chunk *chunks;
     unsigned n_chunks, chunks_out;
+    struct {
+        void *memory;
+        size_t size;
+    } blocks[WEFT__BLOCKS_KEPT];
+    unsigned n_blocks;
     uint64_t random;
 
     /* The end (loop_close.c). */

@@ -411,6 +411,44 @@ static void chunks_are_used_again_and_the_pool_is_bounded(void **state)
         weft__loop_chunk_put(t.loop, chunks[i]);
 }
 
+static void blocks_are_used_again_where_they_fit_and_few_are_kept(void **state)
+{
+    size_t size = 70000, more = 60000, half = 30000, large = 200000;
+    void *blocks[6], *block = weft__loop_block_get(t.loop, &size);
+    int i;
+
+    (void)state;
+    assert_non_null(block);
+    memset(block, 1, size);
+    weft__loop_block_put(t.loop, block, size);
+    weft_mem_fail_nth(1);
+    assert_ptr_equal(weft__loop_block_get(t.loop, &more), block);
+    assert_int_equal(more, size);
+    assert_null(weft__loop_block_get(t.loop, &more)); /* it is out */
+    weft__loop_block_put(t.loop, block, size);
+    weft_mem_fail_nth(1);
+    assert_null(weft__loop_block_get(t.loop, &half)); /* far too large for it */
+    weft_mem_fail_nth(1);
+    size++;
+    assert_null(weft__loop_block_get(t.loop, &size)); /* a byte too small */
+
+    for (i = 0; i < 6; i++)
+        assert_non_null(blocks[i] = weft__loop_block_get(t.loop, &more));
+    for (i = 0; i < 6; i++)
+        weft__loop_block_put(t.loop, blocks[i], more);
+    weft_mem_fail_nth(1);
+    for (i = 0; i < 4; i++)
+        assert_non_null(blocks[i] = weft__loop_block_get(t.loop, &more));
+    assert_null(weft__loop_block_get(t.loop, &more));
+    for (i = 0; i < 4; i++)
+        weft__loop_block_put(t.loop, blocks[i], more);
+
+    assert_non_null(block = weft__loop_block_get(t.loop, &large));
+    weft__loop_block_put(t.loop, block, large); /* not kept */
+    weft_mem_fail_nth(1);
+    assert_null(weft__loop_block_get(t.loop, &large));
+}
+
 static void the_read_buffer_is_made_when_it_is_needed(void **state)
 {
     uint8_t *buffer;
@@ -516,6 +554,7 @@ int main(void)
         TEST(a_slow_timer_is_named),
         TEST(lag_warnings_can_be_switched_off),
         TEST(chunks_are_used_again_and_the_pool_is_bounded),
+        TEST(blocks_are_used_again_where_they_fit_and_few_are_kept),
         TEST(the_read_buffer_is_made_when_it_is_needed),
         TEST(random_numbers_differ),
         TEST(a_loop_is_found_by_its_index_while_it_lives),

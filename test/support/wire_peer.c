@@ -19,6 +19,19 @@ void weft__loop_chunk_put(weft_loop *loop, void *chunk)
     weft_free(chunk);
 }
 
+void *weft__loop_block_get(weft_loop *loop, size_t *size)
+{
+    (void)loop;
+    return weft_malloc(*size);
+}
+
+void weft__loop_block_put(weft_loop *loop, void *block, size_t size)
+{
+    (void)loop;
+    (void)size;
+    weft_free(block);
+}
+
 const weft__wire_conf peer_server_conf = {.server = true,
                                           .max_frame_bytes = 4 << 20,
                                           .max_metadata = 128,

@@ -96,6 +96,10 @@ static void an_idle_connection_holds_no_buffers(void **state)
     size_t before, fresh;
 
     put_frame(fd, 'Q', 1, 100);
+    put_frame(fd, 'Q', 2, 60000); /* what the loop keeps, it has from here on */
+    settle(h);
+    while (get_bytes(fd, reply, sizeof reply) > 0)
+        turn(h);
     settle(h);
     before = live;
     other = server_of(h, &r);

@@ -55,6 +55,12 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory);
 /* So many are in use that who holds one for output should write it now. */
 bool weft__loop_chunks_scarce(const weft_loop *loop);
 
+/* The same for what fits no chunk.  A few that are free are kept: else the C
+ * library gives their pages back and fetches them again with every message.
+ * size is that of get, or what get has made of it. */
+void *weft__loop_block_get(weft_loop *loop, size_t *size);
+void weft__loop_block_put(weft_loop *loop, void *memory, size_t size);
+
 /* The one buffer that reads go into; its content is valid until the callback
  * returns.  NULL: out of memory. */
 #define WEFT__READ_BYTES 262144
