@@ -163,20 +163,6 @@ void weft__handle_drop(weft_loop *loop, uint64_t handle)
     drop(weft__loop_local_get(loop, WEFT__LOCAL_CALLS), handle);
 }
 
-void weft__handle_each(weft_loop *loop, weft__handle_kind kind,
-                       void (*fn)(void *object, void *arg), void *arg)
-{
-    handle_table *t = weft__loop_local_get(loop, WEFT__LOCAL_CALLS);
-    uint32_t i, n = t == NULL ? 0 : t->n_slots;
-
-    for (i = 0; i < n; i++) {
-        slot *s = slot_at(t, i);
-
-        if (s->object != NULL && s->kind_or_next == (uint32_t)kind)
-            fn(s->object, arg);
-    }
-}
-
 bool weft__handle_stale(uint64_t handle)
 {
     handle_table *t = table_by_handle(handle);

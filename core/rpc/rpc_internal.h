@@ -24,9 +24,6 @@ void *weft__handle_get(uint64_t handle, weft__handle_kind kind);
 void weft__handle_free(uint64_t handle);
 /* The same for who knows the loop, and that it is its own. */
 void weft__handle_drop(weft_loop *loop, uint64_t handle);
-/* Calls fn on each object of that kind on loop; fn may free its own handle. */
-void weft__handle_each(weft_loop *loop, weft__handle_kind kind,
-                       void (*fn)(void *object, void *arg), void *arg);
 /* Counts a look-up that missed although its handle was given out once (a second
  * answer); false: the handle is of another thread's loop, or of none. */
 bool weft__handle_stale(uint64_t handle);
