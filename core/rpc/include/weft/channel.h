@@ -57,7 +57,9 @@ WEFT_API extern const weft_conf_spec weft_channel_conf_spec;
  * "unix:///path", "inproc:///name", or an address alone.  conf may be NULL.
  * Gives *out: weft_channel_close().  A target or balancer that does not exist
  * is EINVAL or ESYNTAX with a sentence in weft_channel_error(); *out is then
- * set, and every call on it fails with that sentence.  ENOMEM sets NULL. */
+ * set, and every call on it fails with that sentence.  What the resolver alone
+ * can judge (a missing service, a parameter) is told by the calls.  ENOMEM sets
+ * NULL. */
 #define weft_channel_new(out, loop, target, ... /* conf */)                    \
     weft_channel_new_sized(out, loop, target, __VA_ARGS__,                     \
                            sizeof(weft_channel_conf))
