@@ -95,7 +95,8 @@ static uint8_t *put(uint8_t *p, const encoded *e, bool by_ref)
     return p;
 }
 
-static weft_status park(weft__v0_reply *reply, const encoded *e)
+static weft_status park(weft__native *w, weft__v0_reply *reply,
+                        const encoded *e)
 {
     size_t size = WEFT__FRAME_HEADER + (size_t)e->frame.length;
     uint8_t *p = weft_malloc(size);
@@ -105,6 +106,7 @@ static weft_status park(weft__v0_reply *reply, const encoded *e)
     put(p, e, false);
     reply->frame = p;
     reply->size = size;
+    w->wire.held += size;
     return WEFT_OK;
 }
 
@@ -138,6 +140,7 @@ static weft_status send_run(weft__native *w, const encoded *e)
         p += reply->size;
         weft_free(reply->frame);
     }
+    w->wire.held -= parked;
     fifo->n -= (uint32_t)(end - fifo->first);
     fifo->first = end;
     return WEFT_OK;
@@ -155,7 +158,7 @@ weft_status weft__v0_answer(weft__native *w, uint64_t number,
     if ((status = encode(&e, response)) != WEFT_OK)
         return status;
     status =
-        number == fifo->first ? send_run(w, &e) : park(at(fifo, number), &e);
+        number == fifo->first ? send_run(w, &e) : park(w, at(fifo, number), &e);
     if (status == WEFT_OK)
         fifo->open--;
     return status;

@@ -68,6 +68,7 @@ void weft__conn_finish(weft__conn *conn)
         return;
     conn->state = WEFT__CONN_CLOSED;
     conn->wire->paused = true;
+    weft__conn_unaccount(conn);
     weft_timer_stop(&conn->timer);
     if (conn->armed != 0)
         event_del(conn->event);
@@ -270,6 +271,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
         if (conn->out.bytes > 0 && weft__loop_chunks_scarce(loop))
             weft__conn_flush(conn);
         weft__conn_advance_close(conn);
+        weft__conn_account(conn);
     }
     if ((what & conn->armed & ~wanted(conn)) != 0)
         arm(conn, wanted(conn));
@@ -288,6 +290,7 @@ static void on_service(void *arg)
     weft__conn_flush(conn);
     weft__conn_unblock(conn);
     weft__conn_advance_close(conn);
+    weft__conn_account(conn);
     conn->servicing = false;
     if (conn->state == WEFT__CONN_CLOSED)
         weft__loop_defer(conn->loop, &conn->service, on_goodbye, conn);
@@ -492,7 +495,7 @@ void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
         .bytes_out = conn->bytes_out,
         .messages_in = conn->messages_in,
         .messages_out = conn->messages_out,
-        .unsent_bytes = conn->out.bytes,
+        .unsent_bytes = weft__conn_unsent(conn),
         .buffered_bytes = conn->in != NULL ? conn->in->len - conn->in->off : 0,
         .opened_ms = conn->opened_ms,
         .last_in_ms = conn->last_in_ms,

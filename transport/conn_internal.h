@@ -1,6 +1,7 @@
 /* conn_internal.h - the inside of a connection, for the files that are its
  * parts: conn.c (life, the public functions), conn_read.c (bytes in),
- * conn_write.c (bytes out, the graceful close), conn_timer.c (every deadline).
+ * conn_write.c (bytes out, the graceful close), conn_share.c (what is held for
+ * peers), conn_timer.c (every deadline).
  *
  * Rules between them:
  *
@@ -62,7 +63,8 @@ struct weft__conn {
     weft__outq out;
     weft__deferred service;
     weft_timer timer;
-    weft__inbuf *in; /* NULL while there is nothing to keep */
+    weft__inbuf *in;                   /* NULL while there is nothing to keep */
+    weft__conn *held_next, *held_prev; /* C6: in the share's list */
     char *peer_text;
     char *why; /* of the close, or NULL: the status's text */
     weft_status status;
@@ -79,6 +81,8 @@ struct weft__conn {
     uint32_t hungry_ms;
     uint32_t echoed; /* client: answered while over the limit (C2) */
     uint32_t discarded;
+    uint32_t held_bytes; /* C6; what is more than 4 GiB counts as that */
+    uint32_t held_mark; /* what the peer had moved when it was last looked at */
 
     uint16_t pauses;
     uint8_t state;   /* weft__conn_state */
@@ -129,6 +133,12 @@ void weft__conn_unblock(weft__conn *conn);         /* C2; calls the handler */
 void weft__conn_begin_close(weft__conn *conn);
 void weft__conn_advance_close(weft__conn *conn);
 void weft__conn_discard(weft__conn *conn);
+
+/* conn_share.c */
+size_t weft__conn_unsent(const weft__conn *conn);
+/* What is held has changed, maybe.  Closes others, or conn itself. */
+void weft__conn_account(weft__conn *conn);
+void weft__conn_unaccount(weft__conn *conn);
 
 /* conn_timer.c */
 void weft__conn_on_timer(weft_timer *timer, void *user);

@@ -97,18 +97,21 @@ void weft__conn_queued(weft__conn *conn)
     }
     if (conn->out.bytes >= WEFT__FLUSH_AT)
         weft__conn_flush(conn);
-    if (conn->out.bytes > conn->conf->max_unsent_bytes && !conn->over &&
+    if (weft__conn_unsent(conn) > conn->conf->max_unsent_bytes && !conn->over &&
         conn->state == WEFT__CONN_OPEN) {
         conn->over = true;
         weft__conn_interest(conn); /* a server reads no more */
     }
     if (conn->out.bytes > 0 || conn->over)
         weft__conn_service_later(conn);
+    if (conn->write_blocked || conn->wire->held > 0)
+        weft__conn_account(conn);
 }
 
 void weft__conn_unblock(weft__conn *conn)
 {
-    if (!conn->over || conn->out.bytes > conn->conf->max_unsent_bytes / 2)
+    if (!conn->over ||
+        weft__conn_unsent(conn) > conn->conf->max_unsent_bytes / 2)
         return;
     conn->over = false;
     conn->echoed = 0;

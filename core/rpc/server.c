@@ -132,7 +132,10 @@ static void make_conn_conf(weft_server *s)
         .stall_ms = c->stall_ms,
         .linger_ms = LINGER_MS,
         .max_unsent_bytes = c->max_unsent_bytes,
-        .frames_per_wakeup = FRAMES_PER_WAKEUP};
+        .frames_per_wakeup = FRAMES_PER_WAKEUP,
+        .share = &s->conn_share};
+    s->conn_share.max_bytes =
+        c->max_buffered_bytes == WEFT_OFF ? SIZE_MAX : c->max_buffered_bytes;
 }
 
 weft_status weft_server_new_sized(weft_server **out, weft_loop *loop,

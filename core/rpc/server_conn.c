@@ -278,6 +278,10 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft_log_debug("connection closed", "peer=%s status=%s why=\"%s\"",
                    weft__conn_peer_text(conn), weft_status_name(status),
                    why == NULL ? "" : why);
+    if (status == WEFT_ELIMIT)
+        weft_log_limited(&s->limit_log, WEFT_LOG_WARN, "connection closed",
+                         "peer=%s why=\"%s\"", weft__conn_peer_text(conn),
+                         why == NULL ? "" : why);
     while ((it = sc->calls.next) != &sc->calls)
         weft__server_call_detach(WEFT__OF(weft__server_call, conn_link, it));
     weft__ring_remove(&sc->paused_link);

@@ -314,6 +314,7 @@ struct weft_server {
     weft_server_conf conf;
     char *forward;             /* conf.forward_metadata */
     weft__conn_conf conn_conf; /* listeners and connections borrow it */
+    weft__conn_share conn_share;
     weft_status status;        /* of the first setup failure, or of the start */
     char error[256];
 

@@ -272,6 +272,128 @@ static void a_peer_that_does_not_read_is_not_read_either(void **state)
     close(fd);
 }
 
+/* "SayHello" of version 0, of an 'x' or with a payload of that many bytes. */
+static size_t v0_hello(uint8_t *out, uint32_t payload)
+{
+    static const uint8_t head[] = {0x11, 0, 0, 0, 0, 0, 0,    0,   0,
+                                   0,    0, 0, 0, 0, 0, 0x12, 0x1c};
+    size_t n = 45;
+
+    memcpy(out, head, sizeof(head));
+    memcpy(out + 17, HELLO, 28);
+    out[n++] = 0x22;
+    if (payload == 0) {
+        memcpy(out + n, "\x03\x0a\x01x", 4);
+        n += 4;
+    } else { /* field 4 {field 1} of so many bytes, lengths in three each */
+        uint32_t inner = payload - 4;
+
+        out[n++] = (uint8_t)(payload | 0x80);
+        out[n++] = (uint8_t)(payload >> 7 | 0x80);
+        out[n++] = (uint8_t)(payload >> 14);
+        out[n++] = 0x0a;
+        out[n++] = (uint8_t)(inner | 0x80);
+        out[n++] = (uint8_t)(inner >> 7 | 0x80);
+        out[n++] = (uint8_t)(inner >> 14);
+        memset(out + n, 'p', inner);
+        n += inner;
+    }
+    out[9] = (uint8_t)((n - 15) >> 8);
+    out[8] = (uint8_t)((n - 15) >> 16);
+    out[10] = (uint8_t)(n - 15);
+    return n;
+}
+
+static void who_holds_up_memory_for_longest_is_closed(void **state)
+{
+    fixture *f = *state;
+    static uint8_t frame[61000];
+    size_t n = v0_hello(frame, 60000);
+    int fds[3], i;
+    char byte;
+
+    fixture_serve(f, &(weft_server_conf){.max_buffered_bytes = 150000});
+    for (i = 0; i < 3; i++)
+        fds[i] = plain_connect(weft_server_address(f->server, 0));
+    for (i = 0; i < 2; i++) {
+        plain_send(fds[i], frame, n - 1);
+        test_loop_settle(&f->t);
+    }
+    assert_int_equal(plain_recv(fds[0], &byte, 1), -1);
+    plain_send(fds[2], frame, n - 1);
+    test_loop_settle(&f->t);
+    assert_int_equal(plain_recv(fds[0], &byte, 1), 0);
+    assert_int_equal(plain_recv(fds[1], &byte, 1), -1);
+    assert_int_equal(f->n_handled, 0);
+    for (i = 1; i < 3; i++) { /* the others are not disturbed */
+        plain_send(fds[i], frame + n - 1, 1);
+        run_while(f, f->n_handled < (unsigned)i);
+    }
+    assert_said(f, say_hello(f, "x", 0), "hello x");
+    assert_int_equal(f->server->conn_share.bytes, 0);
+    for (i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
+static void replies_that_nobody_reads_are_bounded_together(void **state)
+{
+    fixture *f = *state;
+    static char big[400000];
+    uint8_t request[64];
+    size_t n = v0_hello(request, 0);
+    unsigned i, k;
+    int fds[2];
+
+    memset(big, 'r', sizeof(big) - 1);
+    fixture_serve(f, &(weft_server_conf){.max_buffered_bytes = 20000000});
+    f->greeting = HOLD;
+    for (k = 0; k < 2; k++) {
+        fds[k] = plain_connect(weft_server_address(f->server, 0));
+        for (i = 0; i < 40; i++)
+            plain_send(fds[k], request, n);
+        run_while(f, f->n_held < 40 * (k + 1));
+    }
+    for (i = 0; i < 80; i++) { /* 32 MB */
+        answer_held(f, i, big);
+        test_loop_settle(&f->t);
+        assert_true(f->server->conn_share.bytes <= 20000000);
+    }
+    assert_int_equal(f->server->n_conns, 2); /* one of them, and ours */
+    f->greeting = GREET;
+    assert_said(f, say_hello(f, "x", 0), "hello x");
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* Those that wait for their turn count as well as those that wait for the
+ * peer. */
+static void replies_out_of_order_stop_reading_too(void **state)
+{
+    enum { FIRST = 20 };
+    fixture *f = *state;
+    static char big[20000];
+    uint8_t request[64];
+    size_t n = v0_hello(request, 0);
+    unsigned i;
+    int fd;
+
+    memset(big, 'r', sizeof(big) - 1);
+    fixture_serve(f, &(weft_server_conf){.max_unsent_bytes = 100000});
+    f->greeting = HOLD;
+    fd = plain_connect(weft_server_address(f->server, 0));
+    for (i = 0; i < FIRST; i++)
+        plain_send(fd, request, n);
+    run_while(f, f->n_held < FIRST);
+    for (i = 1; i < FIRST; i++)
+        answer_held(f, i, big);
+    plain_send(fd, request, n);
+    test_loop_settle(&f->t);
+    assert_int_equal(f->n_held, FIRST);
+    answer_held(f, 0, "ok");
+    run_while(f, f->n_held == FIRST);
+    close(fd);
+}
+
 /* ---- Deadlines ---- */
 
 static void a_client_that_names_no_deadline_gets_the_default(void **state)
@@ -390,6 +512,9 @@ int main(void)
         FIXTURE_TEST(a_request_over_its_memory_budgets_is_refused),
         FIXTURE_TEST(a_call_s_arena_is_bounded),
         FIXTURE_TEST(a_peer_that_does_not_read_is_not_read_either),
+        FIXTURE_TEST(who_holds_up_memory_for_longest_is_closed),
+        FIXTURE_TEST(replies_that_nobody_reads_are_bounded_together),
+        FIXTURE_TEST(replies_out_of_order_stop_reading_too),
         FIXTURE_TEST(a_client_that_names_no_deadline_gets_the_default),
         FIXTURE_TEST(a_client_s_deadline_has_a_ceiling),
         FIXTURE_TEST(deadlines_may_be_off),

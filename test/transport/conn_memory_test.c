@@ -119,7 +119,7 @@ static void an_idle_connection_holds_no_buffers(void **state)
     print_message(
         "an idle connection: %zu bytes, of them event %zu, wire %zu\n", fresh,
         event_get_struct_event_size(), toy_wire.size);
-    assert_true(fresh - toy_wire.size <= 480);
+    assert_true(fresh - toy_wire.size <= 496);
     close(fd);
     close(other);
     turn_until(h, &r.closed, 1);

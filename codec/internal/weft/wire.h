@@ -215,6 +215,7 @@ typedef struct weft__wire_ops {
 struct weft__wire {
     const weft__wire_ops *ops;
     bool paused;     /* feed() returns after the current frame */
+    size_t held;     /* bytes of replies that wait in it for their turn */
     const char *why; /* of feed()'s failure: a static phrase */
 };
 

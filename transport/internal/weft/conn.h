@@ -14,6 +14,7 @@
  *      (RESOURCE_EXHAUSTED) and reads on, else two full peers would deadlock.
  *      A server that makes a client answer (heartbeats) more than
  *      max_unsent_bytes meanwhile, without reading, is closed.
+ *      Replies that a wire keeps for their turn count as output.
  *
  *  C3. Every close with output is shutdown(SHUT_WR), a bounded discard of
  *      input, then close: an unread byte turns a close into a reset.
@@ -23,7 +24,12 @@
  *      wants its replies keeps its side open until it has them.
  *
  *  C5. No memory for a read or an event delays the connection; it is lost only
- *      when bytes that were read cannot be kept. */
+ *      when bytes that were read cannot be kept.
+ *
+ *  C6. Frames that are not whole, input that waits and output that is not taken
+ *      are held in memory until the peer moves.  Connections that share a bound
+ *      never hold more than that together: the one whose peer has not moved for
+ *      the longest time is lost (ELIMIT), so that the others can go on. */
 #ifndef WEFT_CONN_H
 #define WEFT_CONN_H
 
@@ -32,6 +38,13 @@
 #include <weft/wire.h>
 
 typedef struct weft__conn weft__conn;
+
+/* C6.  Zeroed but for max_bytes; outlives the connections that share it. */
+typedef struct weft__conn_share {
+    size_t max_bytes; /* SIZE_MAX: no bound */
+    size_t bytes;
+    weft__conn *first, *last; /* that hold any; least lately moved first */
+} weft__conn_share;
 
 /* All values are final (no zero-means-default); WEFT_OFF switches off. */
 typedef struct weft__conn_conf {
@@ -50,6 +63,7 @@ typedef struct weft__conn_conf {
     uint32_t linger_ms; /* bound of the graceful close */
     uint32_t max_unsent_bytes;
     uint32_t frames_per_wakeup;
+    weft__conn_share *share; /* C6; NULL: alone, without a bound */
 } weft__conn_conf;
 
 /* What a slow peer has to move within stall_ms. */

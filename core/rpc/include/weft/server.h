@@ -28,6 +28,9 @@ typedef struct weft_server weft_server;
     X(u32, max_frame_bytes, 4194304, "body of one frame")                      \
     X(u32, max_unsent_bytes, 4194304,                                          \
       "replies that a connection's peer has not read; reading pauses above")   \
+    X(u32, max_buffered_bytes, 536870912,                                      \
+      "held until peers send the rest or read, all connections; above, who "   \
+      "has not moved for longest is closed; WEFT_OFF: no bound")               \
     X(u32, max_metadata, 128, "pairs in one call")                             \
     X(u32, max_metadata_bytes, 16384, "keys and values in one call")           \
     X(u32, max_call_bytes, 67108864, "arena of one call, request included")    \
