@@ -204,23 +204,43 @@ static int learn_address(weft__listener *l)
     return 0;
 }
 
-static weft_status open_socket(weft__listener *l, const char **why)
+/* Makes the socket and binds it. */
+static int bind_socket(weft__listener *l, bool tcp, bool share)
 {
-    int on = 1, err = 0, backlog = (int)(l->conf.backlog & 0x7fffffff);
+    int on = 1, err = 0;
 
     l->fd = weft__sys_socket(l->address.u.sa.sa_family, SOCK_STREAM);
     if (l->fd < 0)
         err = errno;
-    if (err == 0 && l->address.kind == WEFT_ADDRESS_TCP &&
+    if (err == 0 && tcp &&
         setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         err = errno;
 #ifdef SO_REUSEPORT
-    if (err == 0 && l->conf.reuse_port && l->address.kind == WEFT_ADDRESS_TCP &&
+    if (err == 0 && share &&
         setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
         err = errno;
+#else
+    (void)share;
 #endif
+    return err == 0 ? bind_to(l) : err;
+}
+
+static weft_status open_socket(weft__listener *l, const char **why)
+{
+    bool tcp = l->address.kind == WEFT_ADDRESS_TCP;
+    int err = 0, backlog = (int)(l->conf.backlog & 0x7fffffff);
+
+    /* Sockets that share an address would share it with another process's too,
+     * and nobody would notice that a program runs twice. */
+    if (tcp && l->conf.exclusive && weft_address_port(&l->address) != 0) {
+        err = bind_socket(l, tcp, false);
+        if (err == 0) {
+            (void)close(l->fd);
+            l->fd = -1;
+        }
+    }
     if (err == 0)
-        err = bind_to(l);
+        err = bind_socket(l, tcp, tcp && l->conf.reuse_port);
     if (err == 0)
         err = learn_address(l);
     if (err == 0 && listen(l->fd, backlog) != 0)

@@ -51,6 +51,20 @@ weft_status weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
     return status;
 }
 
+weft_status weft__loop_post_node(weft_loop *loop, weft__post *post,
+                                 void (*fn)(void *arg), void *arg)
+{
+    weft_status status;
+
+    if (weft__loop_forked(loop, "a post"))
+        return WEFT_ESTATE;
+    *post = (weft__post){.fn = fn, .arg = arg, .borrowed = true};
+    atomic_fetch_add(&loop->posters, 1);
+    status = push(loop, post);
+    atomic_fetch_sub(&loop->posters, 1); /* P1 */
+    return status;
+}
+
 /* Appends what was taken from the stack, oldest first. */
 static void append(weft_loop *loop, weft__post *newest)
 {
@@ -89,7 +103,8 @@ static void run_first(weft_loop *loop)
 
     if ((loop->posts = post->next) == NULL)
         loop->posts_tail = &loop->posts;
-    weft_free(post);
+    if (!post->borrowed)
+        weft_free(post);
     weft__loop_span_begin(loop, "posted function");
     fn(arg);
     weft__loop_span_end(loop);

@@ -23,14 +23,6 @@ typedef struct weft__batch {
     weft__deferred *head, **tail;
 } weft__batch;
 
-/* What another thread asks for. */
-typedef struct weft__post weft__post;
-struct weft__post {
-    weft__post *next;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
 /* The timer wheel; timer.c explains it. */
 #define WEFT__WHEEL_BITS 6
 #define WEFT__WHEEL_SLOTS (1 << WEFT__WHEEL_BITS)

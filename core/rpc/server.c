@@ -57,6 +57,7 @@ static void destroy(weft_server *s)
     weft__loop_undefer(s->loop, &s->advance);
     weft__loop_undefer(s->loop, &s->resume);
     weft__loop_undefer(s->loop, &s->reap);
+    weft__loop_undefer(s->loop, &s->publish);
     weft__server_calls_free_all(s);
     weft__plugins_free(s);
     weft__http_server_close(s->http);
@@ -74,6 +75,7 @@ static void destroy(weft_server *s)
     weft_free(s->host_services);
     weft_free(s->host_addresses);
     weft_free(s->forward);
+    weft__shards_free(s);
     weft__dump_remove(&s->dumpable);
     weft__loop_child_remove(s->loop, &s->child);
     weft_free(s);
@@ -177,6 +179,21 @@ weft_status weft_server_new_sized(weft_server **out, weft_loop *loop,
     return WEFT_OK;
 }
 
+weft_status weft_server_new_group_sized(weft_server **out, weft_group *group,
+                                        const weft_server_conf *conf,
+                                        size_t conf_size)
+{
+    weft_status status =
+        weft_server_new_sized(out, weft_group_loop(group, 0), conf, conf_size);
+
+    if (status == WEFT_OK &&
+        (status = weft__shards_make(*out, group)) != WEFT_OK) {
+        weft_server_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 void weft_server_free(weft_server *s)
 {
     if (s == NULL || s->freed)
@@ -213,6 +230,32 @@ weft_status weft_server_add_service(weft_server *s, ProtobufCService *service)
     return weft_server_add_service_as(s, NULL, service);
 }
 
+weft_status weft_server_add_service_per_loop(
+    weft_server *s, weft_service_maker make,
+    void (*release)(ProtobufCService *service, void *user), void *user)
+{
+    weft_status status = setup_status(s);
+    ProtobufCService *service;
+
+    if (status != WEFT_OK)
+        return status;
+    if (make == NULL)
+        return weft__server_fail(s, WEFT_EINVAL,
+                                 "service: no function to "
+                                 "make it");
+    if ((service = make(s->loop, user)) == NULL)
+        return weft__server_fail(s, WEFT_ENOMEM, "service: not made");
+    status = weft_server_add_service_as(s, NULL, service);
+    if (status == WEFT_OK) {
+        s->services.last_added->make = make;
+        s->services.last_added->release = release;
+        s->services.last_added->user = user;
+    } else if (release != NULL) {
+        release(service, user);
+    }
+    return status;
+}
+
 weft_status weft_server_set_fallback(weft_server *s, weft_raw_handler handler,
                                      void *user)
 {
@@ -233,7 +276,10 @@ static weft_status open_listener(weft_server *s, weft__server_listener *sl,
     weft__listener_conf conf = {.conn = &s->conn_conf,
                                 .backlog = s->conf.backlog,
                                 .max_connections = s->conf.max_connections,
-                                .accepts_per_wakeup = ACCEPTS_PER_WAKEUP};
+                                .accepts_per_wakeup = ACCEPTS_PER_WAKEUP,
+                                .reuse_port =
+                                    s->shards != NULL || s->shard != NULL,
+                                .exclusive = s->shards != NULL};
 
     return weft__listener_open(&sl->listener, s->loop, sl->uri, &conf,
                                &weft__server_listener_handler, sl, why);
@@ -323,8 +369,10 @@ weft_status weft_server_use(weft_server *s, weft_plugin *plugin)
 
 void weft_server_set_health(weft_server *s, bool healthy)
 {
-    if (s != NULL)
-        s->unhealthy = !healthy;
+    if (s == NULL)
+        return;
+    s->unhealthy = !healthy;
+    weft__shards_phase(s);
 }
 
 weft_server_state weft_server_get_state(const weft_server *s)
@@ -333,7 +381,9 @@ weft_server_state weft_server_get_state(const weft_server *s)
         return WEFT_SERVER_CLOSED;
     if (s->phase > WEFT__PHASE_SERVING)
         return WEFT_SERVER_DRAINING;
-    return (weft_server_state)s->phase;
+    if (s->phase == WEFT__PHASE_SERVING)
+        return WEFT_SERVER_SERVING;
+    return s->phase == WEFT__PHASE_NEW ? WEFT_SERVER_NEW : WEFT_SERVER_STARTING;
 }
 
 const char *weft_server_error(const weft_server *s)
@@ -352,5 +402,6 @@ weft_server_stats weft_server_get_stats(const weft_server *s)
     stats.in_flight_bytes = s->in_flight_bytes;
     stats.connections = weft__server_connections(s);
     stats.stale_answers = weft__handle_stale_count(s->loop);
+    weft__shards_add_stats(s, &stats);
     return stats;
 }

@@ -167,6 +167,7 @@ static void end(weft__server_call *call, weft_status status,
     s->stats.calls++;
     s->stats.failed += status != WEFT_OK;
     s->n_active--;
+    weft__shard_changed(s);
     if (weft__observed(s->loop))
         weft__server_observe(
             s, call->path, weft_call_peer((weft_call *)(uintptr_t)call->handle),
@@ -201,6 +202,7 @@ void weft__server_call_answer(weft__server_call *call,
         call->conn = NULL;
     }
     weft__budget_release(s, call->charged_bytes);
+    weft__shard_changed(s);
     weft__server_call_free_if_done(call);
 }
 

@@ -289,6 +289,7 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     s->n_conns--;
     weft__listener_conn_gone(sc->listener->listener);
     weft_free(sc);
+    weft__shard_changed(s);
     weft__server_advance_later(s);
 }
 
@@ -319,6 +320,7 @@ static bool on_native(weft__listener *l, const weft__conn_handler **handler,
     s->n_conns++;
     *handler = &conn_handler;
     *conn_user = sc;
+    weft__shard_changed(s);
     return true;
 }
 
@@ -336,6 +338,7 @@ static void on_conn(weft__listener *l, weft__conn *conn, void *conn_user,
     weft__ring_remove(&sc->link);
     s->n_conns--;
     weft_free(sc);
+    weft__shard_changed(s);
     weft__server_advance_later(s);
 }
 

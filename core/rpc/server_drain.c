@@ -30,6 +30,7 @@ void weft__drain_begin_finish(weft_server *s)
 
     for (sl = s->listeners; sl != NULL; sl = sl->next)
         weft__listener_stop(sl->listener);
+    weft__shards_drain(s);
     for (it = s->conns.next; it != &s->conns; it = it->next)
         weft__server_conn_goaway(WEFT__OF(weft__server_conn, link, it));
     s->finish_by_ms = finish_by(s);
@@ -136,7 +137,7 @@ bool weft__drain_closed(weft_server *s)
         else
             close_conns(s, weft__conn_abort);
     }
-    if (s->n_conns > 0 || s->n_http > 0)
+    if (s->n_conns > 0 || s->n_http > 0 || !weft__shards_closed(s))
         return false;
     close_listeners(s);
     return true;

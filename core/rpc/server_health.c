@@ -8,7 +8,9 @@ enum { HTTP_IDLE_MS = 60000 };
 static bool on_http(const char *path, int *code, char *body, size_t size,
                     void *user)
 {
-    const weft_server *s = user;
+    weft_server *s = user;
+
+    char why[64];
 
     if (strcmp(path, "/livez") == 0) {
         *code = 200;
@@ -17,14 +19,16 @@ static bool on_http(const char *path, int *code, char *body, size_t size,
     }
     if (strcmp(path, "/health") != 0)
         return false;
-    if (s->phase == WEFT__PHASE_SERVING && !s->unhealthy) {
+    *code = 503;
+    if (s->phase != WEFT__PHASE_SERVING) {
+        snprintf(body, size, "%s\n", weft__phase_name(s));
+    } else if (s->unhealthy) {
+        snprintf(body, size, "unhealthy\n");
+    } else if (weft__shards_ill(s, why, sizeof(why))) {
+        snprintf(body, size, "%s\n", why);
+    } else {
         *code = 200;
         snprintf(body, size, "serving\n");
-    } else {
-        *code = 503;
-        snprintf(body, size, "%s\n",
-                 s->phase == WEFT__PHASE_SERVING ? "unhealthy"
-                                                 : weft__phase_name(s));
     }
     return true;
 }

@@ -84,12 +84,16 @@ typedef struct weft__method {
 typedef struct weft__service {
     struct weft__service *next;
     char *name;
+    ProtobufCService *impl;
+    weft_service_maker make; /* NULL: impl serves all loops */
+    void (*release)(ProtobufCService *impl, void *user);
+    void *user;
     unsigned n_methods;
     weft__method methods[];
 } weft__service;
 
 typedef struct weft__services {
-    weft__service *first;
+    weft__service *first, *last_added;
     size_t n;
     weft__method *by_path;
     weft__method *last; /* found */
@@ -294,6 +298,7 @@ typedef struct weft__server_plugin {
 typedef enum weft__phase {
     WEFT__PHASE_NEW,
     WEFT__PHASE_INIT,
+    WEFT__PHASE_SPREADING, /* the other loops of the group begin to serve */
     WEFT__PHASE_SERVING,
     WEFT__PHASE_LEAVING,   /* plugins leave discovery */
     WEFT__PHASE_LAME_DUCK, /* clients notice */
@@ -345,6 +350,9 @@ struct weft_server {
     weft_status end_status; /* what calls that are cut off are told */
     weft__server_waiter *start_waiter, *drain_waiters;
     struct weft__server_run *run; /* of weft_server_run, on its stack */
+    struct weft__shards *shards;  /* on a group: those of the other loops ... */
+    struct weft__shard *shard;    /* ... of which this is one; NULL: none */
+    weft__deferred publish;
 
     weft__server_plugin *plugins, *plugins_last;
     weft__server_plugin *at; /* whose init or close is under way, or next */
@@ -378,6 +386,7 @@ void weft__server_reap_if_done(weft_server *s);
 /* server_phase.c */
 void weft__phase_init(weft_server *s);
 const char *weft__phase_name(const weft_server *s);
+const char *weft__phase_text(weft__phase phase);
 /* Something has changed that a phase may wait for. */
 void weft__server_advance_later(weft_server *s);
 /* As weft_server_drain(), but cannot fail. */
@@ -406,6 +415,31 @@ void weft__drain_begin_close(weft_server *s);
 bool weft__drain_closed(weft_server *s);
 void weft__drain_call_ended(weft_server *s); /* n_active has fallen */
 void weft__drain_shorten(weft_server *s);    /* drain_ms has */
+
+/* Nothing is waited for, or only what cannot be cut short. */
+bool weft__server_ends_at_once(const weft_server *s);
+
+/* server_group.c: what the server on a group's first loop asks of the others.
+ * All of it is nothing to a server on one loop. */
+weft_status weft__shards_make(weft_server *s, weft_group *group);
+void weft__shards_free(weft_server *s);
+void weft__shards_begin_start(weft_server *s);
+bool weft__shards_started(weft_server *s);
+void weft__shards_phase(weft_server *s); /* s->phase has changed */
+void weft__shards_drain(weft_server *s);
+void weft__shards_end(weft_server *s, weft_status status);
+bool weft__shards_closed(weft_server *s);
+void weft__shards_add_stats(const weft_server *s, weft_server_stats *sum);
+/* And what one of the others tells. */
+void weft__shard_closed(weft_server *s);
+void weft__shard_publish_later(weft_server *s); /* its statistics */
+static inline void weft__shard_changed(weft_server *s)
+{
+    if (s->shard != NULL)
+        weft__shard_publish_later(s);
+}
+/* Of all loops: what keeps /health from 200, into text; false: nothing. */
+bool weft__shards_ill(weft_server *s, char *text, size_t size);
 
 /* server_health.c */
 weft_status weft__server_health_open(weft_server *s);

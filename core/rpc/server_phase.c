@@ -1,6 +1,6 @@
 /* server_phase.c - a server's life: phases that only ever follow each other.
  *
- *   NEW > INIT > SERVING > LEAVING > LAME_DUCK
+ *   NEW > INIT > SPREADING > SERVING > LEAVING > LAME_DUCK
  *       > FINISHING > CLOSING > UNLOADING > CLOSED
  *
  * Each phase has begin(), run once on entry, and done(), asked whenever
@@ -50,6 +50,8 @@ static void serving_begin(weft_server *s)
 
     for (sl = s->listeners; sl != NULL; sl = sl->next) {
         weft__listener_release(sl->listener);
+        if (s->shard != NULL)
+            continue; /* it is the first loop's server that speaks */
         weft_log_info("serving", "address=%s",
                       weft_address_format(weft__listener_address(sl->listener),
                                           text, sizeof(text)));
@@ -85,11 +87,15 @@ static void closed_begin(weft_server *s)
     weft_status status = s->cancelled_calls ? WEFT_DEADLINE_EXCEEDED : WEFT_OK;
     const char *message =
         s->cancelled_calls ? "calls in flight had to be cancelled" : "";
+    weft_server_stats stats = weft_server_get_stats(s);
     weft__server_waiter *w;
 
-    weft_log_info("closed", "calls=%llu failed=%llu",
-                  (unsigned long long)s->stats.calls,
-                  (unsigned long long)s->stats.failed);
+    if (s->shard != NULL)
+        weft__shard_closed(s);
+    else
+        weft_log_info("closed", "calls=%llu failed=%llu",
+                      (unsigned long long)stats.calls,
+                      (unsigned long long)stats.failed);
     weft__server_run_ended(s);
     if (s->status != WEFT_OK)
         tell_start(s, s->status, s->error);
@@ -114,6 +120,8 @@ static const struct {
 } phases[] = {
     [WEFT__PHASE_NEW] = {"new", NULL, never},
     [WEFT__PHASE_INIT] = {"starting", weft__plugins_begin_init, init_done},
+    [WEFT__PHASE_SPREADING] = {"starting loops", weft__shards_begin_start,
+                               weft__shards_started},
     [WEFT__PHASE_SERVING] = {"serving", serving_begin, serving_done},
     [WEFT__PHASE_LEAVING] = {"leaving discovery", weft__plugins_begin_leave,
                              weft__plugins_left},
@@ -127,6 +135,11 @@ static const struct {
     [WEFT__PHASE_CLOSED] = {"closed", closed_begin, never},
 };
 
+const char *weft__phase_text(weft__phase phase)
+{
+    return phases[phase].name;
+}
+
 const char *weft__phase_name(const weft_server *s)
 {
     return phases[s->phase].name;
@@ -138,16 +151,29 @@ static void enter(weft_server *s, weft__phase phase)
     s->timed_out = false;
     weft_timer_stop(&s->timer);
     weft_log_debug("server phase", "phase=\"%s\"", phases[phase].name);
+    weft__shards_phase(s);
     phases[phase].begin(s);
+}
+
+bool weft__server_ends_at_once(const weft_server *s)
+{
+    bool starting =
+        s->phase > WEFT__PHASE_NEW && s->phase < WEFT__PHASE_SERVING;
+
+    return s->freed || s->loop_ends || s->hurry || s->start_failed ||
+           (starting && s->drain_wanted);
 }
 
 /* Where the server has to be at least. */
 static weft__phase skip_to(const weft_server *s)
 {
-    bool ends = s->freed || s->loop_ends || s->hurry || s->start_failed ||
-                (s->phase == WEFT__PHASE_INIT && s->drain_wanted);
+    return weft__server_ends_at_once(s) ? WEFT__PHASE_CLOSING : WEFT__PHASE_NEW;
+}
 
-    return ends ? WEFT__PHASE_CLOSING : WEFT__PHASE_NEW;
+static void cut_short(weft_server *s)
+{
+    weft__shards_end(s, s->end_status);
+    enter(s, WEFT__PHASE_CLOSING);
 }
 
 static void advance(weft_server *s)
@@ -157,7 +183,7 @@ static void advance(weft_server *s)
     s->advancing = true;
     for (;;) {
         if (s->phase < skip_to(s))
-            enter(s, skip_to(s));
+            cut_short(s);
         else if (phases[s->phase].done(s))
             enter(s, s->phase + 1);
         else if (s->phase >= skip_to(s))
@@ -195,6 +221,8 @@ void weft__phase_init(weft_server *s)
 void weft__server_end_now(weft_server *s, weft_status status)
 {
     s->end_status = status;
+    if (s->phase == WEFT__PHASE_CLOSING)
+        weft__shards_end(s, status); /* they may be waited for */
     if (s->phase == WEFT__PHASE_CLOSED)
         weft__server_reap_if_done(s);
     else
@@ -246,6 +274,8 @@ void weft__server_want_drain(weft_server *s, uint32_t drain_ms)
         s->drain_ms = drain_ms;
         if (s->phase == WEFT__PHASE_FINISHING)
             weft__drain_shorten(s);
+        if (s->phase >= WEFT__PHASE_FINISHING)
+            weft__shards_drain(s);
     }
     s->drain_wanted = true;
     weft__server_advance_later(s);

@@ -134,8 +134,9 @@ void weft__plugins_begin_leave(weft_server *s)
 {
     weft__server_plugin *sp;
 
-    weft_log_info("draining", "drain_ms=%u in_flight=%u", s->drain_ms,
-                  s->n_calls);
+    if (s->shard == NULL)
+        weft_log_info("draining", "drain_ms=%u in_flight=%u", s->drain_ms,
+                      s->n_calls);
     if (s->plugins != NULL)
         weft_timer_start(&s->timer, DRAINING_MS);
     for (sp = s->plugins; sp != NULL; sp = sp->next) {

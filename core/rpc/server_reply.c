@@ -91,6 +91,7 @@ void weft__server_count_refusal(weft__server_conn *sc,
     s->stats.calls++;
     s->stats.failed++;
     s->stats.refused += status == WEFT_RESOURCE_EXHAUSTED;
+    weft__shard_changed(s);
     if (weft__observed(s->loop)) {
         char path[256];
 

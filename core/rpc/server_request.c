@@ -151,6 +151,7 @@ static void enlist(weft__server_conn *sc, weft__server_call *call)
     sc->in_flight++;
     s->n_calls++;
     s->n_active++;
+    weft__shard_changed(s);
     call->charged_bytes = call->arena.used;
     weft__budget_charge(sc, call->charged_bytes);
 }

@@ -14,6 +14,8 @@ static void service_free(weft__services *s, weft__service *service)
             HASH_DEL(s->by_path, m);
         weft_free(m->path);
     }
+    if (service->release != NULL)
+        service->release(service->impl, service->user);
     weft_free(service->name);
     weft_free(service);
 }
@@ -90,6 +92,7 @@ weft_status weft__services_add(weft__services *s, const char *name,
     if (service == NULL)
         return WEFT_ENOMEM;
     service->n_methods = n;
+    service->impl = impl;
     if ((service->name = weft_strdup(name)) == NULL)
         goto fail;
     for (i = 0; i < n; i++) {
@@ -98,7 +101,7 @@ weft_status weft__services_add(weft__services *s, const char *name,
     }
     for (link = &s->first; *link != NULL; link = &(*link)->next)
         ;
-    *link = service;
+    *link = s->last_added = service;
     s->n++;
     return WEFT_OK;
 fail:

@@ -20,7 +20,8 @@ typedef struct weft__listener_conf {
     uint32_t max_connections; /* RPC, HTTP and undecided together; what is over
                                  it is closed as soon as it is accepted */
     uint32_t accepts_per_wakeup;
-    bool reuse_port;
+    bool reuse_port; /* TCP: listeners of this process share the address ... */
+    bool exclusive;  /* ... and this is the first: nobody else listens there */
 } weft__listener_conf;
 
 typedef struct weft__listener_handler {

@@ -42,6 +42,20 @@ void weft__loop_leave(weft_loop *loop);
  * callbacks the cached clock may be old. */
 void weft__loop_touch(weft_loop *loop);
 
+/* What another thread asks for. */
+typedef struct weft__post weft__post;
+struct weft__post {
+    weft__post *next;
+    void (*fn)(void *arg);
+    void *arg;
+    bool borrowed; /* from the poster, until fn begins */
+};
+
+/* As weft_loop_post(), in memory of the caller's: ECLOSED or ESTATE at most.
+ * post is the loop's until fn begins. */
+weft_status weft__loop_post_node(weft_loop *loop, weft__post *post,
+                                 void (*fn)(void *arg), void *arg);
+
 /* Names what is about to run inside the current callback (a handler's method),
  * and says what has just run too long, by a coarse clock of 4 ns.  The name is
  * borrowed until the matching end. */

@@ -7,6 +7,7 @@
 #define WEFT_SERVER_H
 
 #include <weft/call.h>
+#include <weft/group.h>
 #include <weft/plugin.h>
 
 WEFT_BEGIN_DECLS
@@ -43,6 +44,9 @@ typedef struct weft_server weft_server;
     X(u32, keepalive_ms, 30000, "silence before a heartbeat")                  \
     X(u32, keepalive_timeout_ms, 10000, "and until it must be answered")       \
     X(u32, stall_ms, 30000, "a frame or a reply begun must move within")       \
+    X(u32, late_loop_ms, 2000,                                                 \
+      "a loop of a group that has not answered /health's question for so "     \
+      "long makes it 503")                                                     \
     X(u32, backlog, 1024, "of listen()")                                       \
     X(u32, max_http_connections, 256, "of those, HTTP")                        \
     X(u32, http_request_ms, 5000, "a whole HTTP request")                      \
@@ -74,6 +78,22 @@ WEFT_API weft_status weft_server_new_sized(weft_server **out, weft_loop *loop,
                                            const weft_server_conf *conf,
                                            size_t conf_size);
 
+/* The same on all loops of group: it listens on each (SO_REUSEPORT; unix and
+ * inproc sockets on the first alone), and a call is served on the loop that its
+ * connection came to.  All of this interface belongs to the first loop: the
+ * server starts when every loop can serve, drains on all of them, and sums up
+ * what they count (as of the end of their last callbacks).  Limits of all
+ * connections hold for each loop.  /health asks all of them, whichever it came
+ * to.  Handlers of a service run on all loops at the same time; weft_observe()
+ * and weft_dump() are per loop. */
+#define weft_server_new_group(out, group, ... /* conf */)                      \
+    weft_server_new_group_sized(out, group, __VA_ARGS__,                       \
+                                sizeof(weft_server_conf))
+WEFT_API weft_status weft_server_new_group_sized(weft_server **out,
+                                                 weft_group *group,
+                                                 const weft_server_conf *conf,
+                                                 size_t conf_size);
+
 /* Borrows service (protoc-gen-c's, maybe inside a struct of yours) until the
  * server has closed.  EINVAL: generated with optimize_for = CODE_SIZE, which
  * leaves no names.  EEXIST.  A NULL slot answers UNIMPLEMENTED. */
@@ -83,6 +103,15 @@ WEFT_API weft_status weft_server_add_service(weft_server *server,
 WEFT_API weft_status weft_server_add_service_as(weft_server *server,
                                                 const char *name,
                                                 ProtobufCService *service);
+
+/* One of its own for each loop of a group, so that handlers need no locks: make
+ * is called on the loop's thread, at once for the first loop, at the start for
+ * the others (NULL: the start fails), and release (may be NULL) there too, when
+ * the server has closed. */
+typedef ProtobufCService *(*weft_service_maker)(weft_loop *loop, void *user);
+WEFT_API weft_status weft_server_add_service_per_loop(
+    weft_server *server, weft_service_maker make,
+    void (*release)(ProtobufCService *service, void *user), void *user);
 
 /* Calls of services and methods that nobody has registered, as bytes: a proxy.
  * Everything is borrowed until the handler answers the call. */

@@ -8,6 +8,7 @@
 #include <weft/channel.h>
 #include <weft/consul.h>
 #include <weft/endpoint.h>
+#include <weft/group.h>
 #include <weft/log.h>
 #include <weft/loop.h>
 #include <weft/mem.h>
