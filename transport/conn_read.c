@@ -206,13 +206,24 @@ static void feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
     }
 }
 
+/* Who has nothing to say is not asked, so a stop costs nothing for each. */
+static bool stopped(weft__conn *conn)
+{
+    const weft__conn_share *share = conn->conf->share;
+
+    if (share == NULL || !share->stop)
+        return false;
+    conn->handler->on_stopped(conn, conn->user);
+    return true;
+}
+
 void weft__conn_feed_raw(weft__conn *conn)
 {
     weft__inbuf *in = conn->in;
     size_t before = conn->out.bytes, consumed, need, left, cap;
     fed result;
 
-    if (!weft__conn_reading(conn))
+    if (!weft__conn_reading(conn) || stopped(conn))
         return;
     result =
         feed(conn, in->data + in->off, in->len - in->off, &consumed, &need);
@@ -359,7 +370,7 @@ void weft__conn_readable(weft__conn *conn)
     bool block = in != NULL && in->block;
     weft_status status;
 
-    if (!weft__conn_reading(conn) || (in != NULL && in->raw))
+    if (!weft__conn_reading(conn) || (in != NULL && in->raw) || stopped(conn))
         return;
     if ((shared = weft__loop_read_buffer(conn->loop)) == NULL) {
         weft__conn_starve(conn);

@@ -2,8 +2,8 @@
  *
  * Counts reject, bytes pause: a call over max_in_flight is refused by the
  * limit's name; a connection that sends while requests take more than
- * max_in_flight_bytes is paused, and resumed in the order of pausing, a few at
- * a time as long as there is room. */
+ * max_in_flight_bytes is paused before it is read, and resumed in the order of
+ * pausing, a few at a time as long as there is room. */
 #include "server_internal.h"
 
 #include <string.h>
@@ -20,15 +20,30 @@ static bool over_budget(const weft_server *s)
            s->in_flight_bytes > s->conf.max_in_flight_bytes;
 }
 
+static void pause_conn(weft__server_conn *sc)
+{
+    if (sc->paused_link.next != NULL)
+        return;
+    weft__ring_push(&sc->server->paused, &sc->paused_link);
+    weft__conn_pause(sc->conn);
+}
+
 void weft__budget_charge(weft__server_conn *sc, size_t bytes)
 {
     weft_server *s = sc->server;
 
     s->in_flight_bytes += bytes;
-    if (!over_budget(s) || sc->paused_link.next != NULL)
-        return;
-    weft__ring_push(&s->paused, &sc->paused_link);
-    weft__conn_pause(sc->conn);
+    s->conn_share.stop = over_budget(s);
+    if (s->conn_share.stop)
+        pause_conn(sc);
+}
+
+static void on_stopped(weft__conn *conn, void *user)
+{
+    weft__server_conn *sc = user;
+
+    sc->conn = conn;
+    pause_conn(sc);
 }
 
 /* Those that are resumed read at the next batch at the earliest, so the budget
@@ -54,6 +69,7 @@ static void on_resume(void *arg)
 void weft__budget_release(weft_server *s, size_t bytes)
 {
     s->in_flight_bytes -= bytes;
+    s->conn_share.stop = over_budget(s);
     if (!weft__ring_empty(&s->paused) && !over_budget(s))
         weft__loop_defer(s->loop, &s->resume, on_resume, s);
 }
@@ -293,8 +309,10 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft__server_advance_later(s);
 }
 
-static const weft__conn_handler conn_handler = {
-    .on_ready = on_ready, .on_event = on_event, .on_closed = on_closed};
+static const weft__conn_handler conn_handler = {.on_ready = on_ready,
+                                                .on_event = on_event,
+                                                .on_stopped = on_stopped,
+                                                .on_closed = on_closed};
 
 /* ---- The listener's handler ---- */
 

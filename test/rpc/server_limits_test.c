@@ -50,6 +50,38 @@ static void calls_on_one_connection_are_limited_by_themselves(void **state)
     raw_fini(&other);
 }
 
+/* "SayHello" of version 0, of an 'x' or with a payload of that many bytes. */
+static size_t v0_hello(uint8_t *out, uint32_t payload)
+{
+    static const uint8_t head[] = {0x11, 0, 0, 0, 0, 0, 0,    0,   0,
+                                   0,    0, 0, 0, 0, 0, 0x12, 0x1c};
+    size_t n = 45;
+
+    memcpy(out, head, sizeof(head));
+    memcpy(out + 17, HELLO, 28);
+    out[n++] = 0x22;
+    if (payload == 0) {
+        memcpy(out + n, "\x03\x0a\x01x", 4);
+        n += 4;
+    } else { /* field 4 {field 1} of so many bytes, lengths in three each */
+        uint32_t inner = payload - 4;
+
+        out[n++] = (uint8_t)(payload | 0x80);
+        out[n++] = (uint8_t)(payload >> 7 | 0x80);
+        out[n++] = (uint8_t)(payload >> 14);
+        out[n++] = 0x0a;
+        out[n++] = (uint8_t)(inner | 0x80);
+        out[n++] = (uint8_t)(inner >> 7 | 0x80);
+        out[n++] = (uint8_t)(inner >> 14);
+        memset(out + n, 'p', inner);
+        n += inner;
+    }
+    out[9] = (uint8_t)((n - 15) >> 8);
+    out[8] = (uint8_t)((n - 15) >> 16);
+    out[10] = (uint8_t)(n - 15);
+    return n;
+}
+
 static void bytes_in_flight_pause_reading_and_nothing_is_lost(void **state)
 {
     fixture *f = *state;
@@ -74,6 +106,33 @@ static void bytes_in_flight_pause_reading_and_nothing_is_lost(void **state)
         assert_said(f, calls[i], "ok");
     }
     assert_int_equal(weft_server_get_stats(f->server).in_flight_bytes, 0);
+}
+
+static void bytes_in_flight_are_bounded_over_all_connections(void **state)
+{
+    enum { N = 10 };
+    fixture *f = *state;
+    static uint8_t frame[61000];
+    size_t n = v0_hello(frame, 60000);
+    unsigned i;
+    int fds[N];
+
+    fixture_serve(f, &(weft_server_conf){.max_in_flight_bytes = 100000});
+    f->greeting = HOLD;
+    for (i = 0; i < N; i++) {
+        fds[i] = plain_connect(weft_server_address(f->server, 0));
+        plain_send(fds[i], frame, n);
+        test_loop_settle(&f->t);
+    }
+    assert_int_equal(f->n_held, 2);
+    for (i = 0; i < N; i++) {
+        run_while(f, f->n_held == i);
+        assert_true(weft_server_get_stats(f->server).in_flight_bytes < 200000);
+        answer_held(f, i, "ok");
+    }
+    assert_int_equal(weft_server_get_stats(f->server).in_flight_bytes, 0);
+    for (i = 0; i < N; i++)
+        close(fds[i]);
 }
 
 static void paused_connections_resume_in_turn(void **state)
@@ -270,38 +329,6 @@ static void a_peer_that_does_not_read_is_not_read_either(void **state)
     f->greeting = GREET;
     assert_said(f, say_hello(f, "x", 0), "hello x"); /* others are not */
     close(fd);
-}
-
-/* "SayHello" of version 0, of an 'x' or with a payload of that many bytes. */
-static size_t v0_hello(uint8_t *out, uint32_t payload)
-{
-    static const uint8_t head[] = {0x11, 0, 0, 0, 0, 0, 0,    0,   0,
-                                   0,    0, 0, 0, 0, 0, 0x12, 0x1c};
-    size_t n = 45;
-
-    memcpy(out, head, sizeof(head));
-    memcpy(out + 17, HELLO, 28);
-    out[n++] = 0x22;
-    if (payload == 0) {
-        memcpy(out + n, "\x03\x0a\x01x", 4);
-        n += 4;
-    } else { /* field 4 {field 1} of so many bytes, lengths in three each */
-        uint32_t inner = payload - 4;
-
-        out[n++] = (uint8_t)(payload | 0x80);
-        out[n++] = (uint8_t)(payload >> 7 | 0x80);
-        out[n++] = (uint8_t)(payload >> 14);
-        out[n++] = 0x0a;
-        out[n++] = (uint8_t)(inner | 0x80);
-        out[n++] = (uint8_t)(inner >> 7 | 0x80);
-        out[n++] = (uint8_t)(inner >> 14);
-        memset(out + n, 'p', inner);
-        n += inner;
-    }
-    out[9] = (uint8_t)((n - 15) >> 8);
-    out[8] = (uint8_t)((n - 15) >> 16);
-    out[10] = (uint8_t)(n - 15);
-    return n;
 }
 
 static void who_holds_up_memory_for_longest_is_closed(void **state)
@@ -503,6 +530,7 @@ int main(void)
         FIXTURE_TEST(calls_over_max_in_flight_are_refused_by_name),
         FIXTURE_TEST(calls_on_one_connection_are_limited_by_themselves),
         FIXTURE_TEST(bytes_in_flight_pause_reading_and_nothing_is_lost),
+        FIXTURE_TEST(bytes_in_flight_are_bounded_over_all_connections),
         FIXTURE_TEST(paused_connections_resume_in_turn),
         FIXTURE_TEST(connections_over_max_connections_are_closed),
         FIXTURE_TEST(max_connections_counts_all_listeners),

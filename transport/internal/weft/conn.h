@@ -39,10 +39,11 @@
 
 typedef struct weft__conn weft__conn;
 
-/* C6.  Zeroed but for max_bytes; outlives the connections that share it. */
+/* What connections share.  C6.  Zeroed but for max_bytes; outlives them. */
 typedef struct weft__conn_share {
     size_t max_bytes; /* SIZE_MAX: no bound */
     size_t bytes;
+    bool stop; /* the owner's: nobody is to read, see on_stopped */
     weft__conn *first, *last; /* that hold any; least lately moved first */
 } weft__conn_share;
 
@@ -75,6 +76,9 @@ typedef struct weft__conn_handler {
     /* Whatever the wire yields but READY and PONG. */
     void (*on_event)(weft__conn *conn, const weft__wire_event *event,
                      void *user);
+    /* It would read, or go on with what it has read, but share->stop is set:
+     * pauses it, until the owner resumes it.  Not optional then. */
+    void (*on_stopped)(weft__conn *conn, void *user);
     /* Output has fallen under half of the limit again; optional. */
     void (*on_unblocked)(weft__conn *conn, void *user);
     /* why: a phrase such as "connect: connection refused", "peer closed";
