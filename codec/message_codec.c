@@ -11,9 +11,10 @@ static size_t protobuf_size(const ProtobufCMessage *message)
     return weft__protobuf_size(message);
 }
 
-static void protobuf_pack(const ProtobufCMessage *message, uint8_t *out)
+static void protobuf_pack(const ProtobufCMessage *message, uint8_t *out,
+                          size_t size)
 {
-    weft__protobuf_pack(message, out);
+    weft__protobuf_pack(message, out, size);
 }
 
 static const weft_message_codec protobuf = {

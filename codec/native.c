@@ -74,7 +74,7 @@ uint8_t *weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
     else if (payload->data != NULL)
         memcpy(p, payload->data, len);
     else if (payload->pack != NULL)
-        payload->pack(payload->message, p);
+        payload->pack(payload->message, p, len);
     if (payload->release != NULL)
         payload->release(payload->arg);
     return p + len;

@@ -1,35 +1,7 @@
-/* protobuf_array.c - the arrays of repeated fields: how they grow, and packed
- * values. */
+/* protobuf_array.c - elements of repeated fields: their size, packed ones. */
 #include <string.h>
 
 #include "protobuf_number_internal.h"
-
-#define ARRAY_HEADER sizeof(uint64_t) /* P2: capacity, keeps 8 aligned */
-
-void *weft__decoder_grow(weft__decoder *d, void **array, size_t n, size_t more,
-                         size_t size)
-{
-    uint64_t capacity = more;
-    uint8_t *block;
-
-    if (n != 0) {
-        memcpy(&capacity, (uint8_t *)*array - ARRAY_HEADER, sizeof(capacity));
-        if (more <= capacity - n)
-            return (uint8_t *)*array + n * size;
-        capacity = more > n ? n + more : 2 * n;
-    }
-    if (capacity > SIZE_MAX / 64)
-        return weft__decoder_fail(d, WEFT_ELIMIT, "it has too many elements");
-    block = weft__decoder_take(d, ARRAY_HEADER + (size_t)capacity * size);
-    if (block == NULL)
-        return NULL;
-    memcpy(block, &capacity, sizeof(capacity));
-    block += ARRAY_HEADER;
-    if (n != 0)
-        memcpy(block, *array, n * size);
-    *array = block;
-    return block + n * size;
-}
 
 size_t weft__protobuf_element_size(ProtobufCType type)
 {

@@ -20,8 +20,6 @@
 #define DEFAULT_ELEMENTS (4u << 20)
 #define MAX_DEPTH 1000 /* recursion takes some hundred bytes a level */
 
-#define ARENA_ALIGN (_Alignof(max_align_t))
-
 /* Required fields that were seen: so many without memory from the arena. */
 #define SEEN_WORDS 4
 
@@ -32,33 +30,6 @@ typedef struct message_in {
     const uint8_t *end;
     uint32_t depth; /* of messages that may be nested in this one */
 } message_in;
-
-/* P3 */
-static void align_arena(weft_arena *arena)
-{
-    size_t skew = (size_t)(-(uintptr_t)arena->at & (ARENA_ALIGN - 1));
-    size_t left = (size_t)(arena->end - arena->at);
-
-    if (left != 0)
-        arena->at += skew < left ? skew : left;
-}
-
-void *weft__decoder_take_slow(weft__decoder *d, size_t size)
-{
-    weft_arena *arena = d->arena;
-    void *p;
-
-    size = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
-    if (size > d->max_used - arena->used)
-        return weft__decoder_fail(
-            d, WEFT_ELIMIT,
-            d->max_used == arena->budget
-                ? "it takes more memory than the call may have"
-                : "it takes more memory than max_decode_bytes");
-    align_arena(arena);
-    p = weft_arena_alloc(arena, size);
-    return p != NULL ? p : weft__decoder_fail(d, WEFT_ENOMEM, "out of memory");
-}
 
 static inline void *member(const message_in *in,
                            const ProtobufCFieldDescriptor *f)
@@ -411,7 +382,7 @@ weft_status weft__protobuf_decode(const ProtobufCMessageDescriptor *desc,
                        .borrow = l.borrow};
     ProtobufCMessage *message = decode_message(&d, desc, p, end, l.depth);
 
-    align_arena(arena);
+    weft__decoder_align(arena);
     if (message == NULL) {
         *why = d.why;
         return d.status;

@@ -1,5 +1,5 @@
 /* protobuf_decode_internal.h - one decode of a protobuf-c message: its memory
- * and its limits, shared by protobuf_decode.c and protobuf_merge.c.
+ * and its limits, shared by its files.
  *
  *  P1. Every byte that a decode takes comes from weft__decoder_take(), which
  *      knows the limit: what a message may cost is bounded while it is read.
@@ -51,6 +51,8 @@ static inline bool weft__decoder_count(weft__decoder *d, size_t elements)
     return true;
 }
 
+/* P3: at the end of a decode. */
+void weft__decoder_align(weft_arena *arena);
 void *weft__decoder_take_slow(weft__decoder *d, size_t size);
 
 /* Memory for anything in a message; NULL: status and why are set. */

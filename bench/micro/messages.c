@@ -58,7 +58,7 @@ static void encode(void *arg, uint64_t times)
 
     for (uint64_t i = 0; i < times; i++) {
         micro_check(s->codec->size(s->message) == s->len, "another size");
-        s->codec->pack(s->message, s->out);
+        s->codec->pack(s->message, s->out, s->len);
     }
 }
 

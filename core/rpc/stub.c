@@ -110,6 +110,7 @@ static weft_status prepare(weft__client_call **out, const weft_stub *stub,
     const ProtobufCServiceDescriptor *service = stub->base.descriptor;
     weft__client_call *call;
     uint8_t *data;
+    size_t size;
     weft_status st;
 
     if (stub->options.handle != NULL)
@@ -127,10 +128,10 @@ static weft_status prepare(weft__client_call **out, const weft_stub *stub,
     st = weft__client_call_new(&call, stub->channel, &stub->options, why);
     if (st != WEFT_OK)
         return st;
+    size = weft__protobuf_size(request);
     if ((st = set_path(call, stub, method)) == WEFT_OK &&
-        (st = reserve_request(call, weft__protobuf_size(request), &data,
-                              why)) == WEFT_OK) {
-        weft__protobuf_pack(request, data);
+        (st = reserve_request(call, size, &data, why)) == WEFT_OK) {
+        weft__protobuf_pack(request, data, size);
         call->output = service->methods[method].output;
         *out = call;
         return WEFT_OK;

@@ -11,10 +11,11 @@ static size_t size(const ProtobufCMessage *message)
     return 0;
 }
 
-static void pack(const ProtobufCMessage *message, uint8_t *out)
+static void pack(const ProtobufCMessage *message, uint8_t *out, size_t len)
 {
     (void)message;
     (void)out;
+    (void)len;
 }
 
 static weft_status decode(const ProtobufCMessageDescriptor *descriptor,

@@ -115,7 +115,7 @@ static void a_message_survives_the_way_there_and_back(void **state)
     node.has_number = 1;
     len = weft__protobuf_size(&node.base);
     packed = malloc(len);
-    weft__protobuf_pack(&node, packed);
+    weft__protobuf_pack(&node, packed, len);
     weft_arena_init(&arena, NULL, 0, 0);
     assert_int_equal(decode(&shapes__node__descriptor, packed, len, NULL,
                             &arena, &message, &why),

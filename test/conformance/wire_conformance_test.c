@@ -350,9 +350,9 @@ static void release(void *arg)
     released++;
 }
 
-static void fill(const void *message, uint8_t *out)
+static void fill(const void *message, uint8_t *out, size_t len)
 {
-    memset(out, *(const char *)message, 10000);
+    memset(out, *(const char *)message, len);
 }
 
 static void a_payload_is_released_once_or_packs_itself(void **state)

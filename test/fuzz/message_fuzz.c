@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t len = weft__protobuf_size(message);
         uint8_t *packed = malloc(len != 0 ? len : 1);
 
-        weft__protobuf_pack(message, packed);
+        weft__protobuf_pack(message, packed, len);
         free(packed);
     } else {
         CHECK(why != NULL);
@@ -66,7 +66,7 @@ size_t fuzz_seed(size_t which, uint8_t *data, size_t size)
     }
     len = weft__protobuf_size(&node.base);
     CHECK(len >= 3 && 2 * len <= size);
-    weft__protobuf_pack(&node, data);
+    weft__protobuf_pack(&node, data, len);
     if (which % 3 == 0) { /* twice: all of it is merged */
         memcpy(data + len, data, len);
         len *= 2;

@@ -231,7 +231,7 @@ static const char *compare_packed(const ProtobufCMessage *theirs,
         return NULL;
     memset(b + len, 0x5a, 1);
     protobuf_c_message_pack(theirs, a);
-    weft__protobuf_pack(ours, b);
+    weft__protobuf_pack(ours, b, len);
     if (b[len] != 0x5a)
         return "more is packed than was promised";
     return memcmp(a, b, len) == 0 ? NULL : "the packed bytes differ";
@@ -269,6 +269,9 @@ static const char *compare_once(const ProtobufCMessageDescriptor *desc,
         differs = "the status is another than EPROTO and ELIMIT";
     if (differs == NULL && status != WEFT_OK && theirs != NULL && !*bounded)
         differs = "ours refuses what protobuf-c takes";
+    if (differs == NULL &&
+        (uintptr_t)weft_arena_alloc(&arena, 1) % _Alignof(max_align_t) != 0)
+        differs = "the arena is left out of line";
     weft_arena_fini(&arena);
     return differs;
 }

@@ -28,9 +28,9 @@ typedef struct weft_message_codec {
     const char *name;       /* as the native wire carries it: "protobuf" */
     const char *media_type; /* as HTTP carries it: "application/protobuf" */
 
-    /* Exactly as many bytes as pack() then writes. */
+    /* Exactly as many bytes as pack() then writes, who is told. */
     size_t (*size)(const ProtobufCMessage *message);
-    void (*pack)(const ProtobufCMessage *message, uint8_t *out);
+    void (*pack)(const ProtobufCMessage *message, uint8_t *out, size_t size);
 
     /* EPROTO: not a message of that type (*why, a static phrase, says what);
      * ELIMIT: over a limit, *why names it; ENOMEM.  limits may be NULL. */

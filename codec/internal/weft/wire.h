@@ -115,7 +115,7 @@ void *weft__wire_take_block(const weft__wire_event *event, size_t *bytes);
 typedef struct weft__payload {
     size_t len;
     const void *data;
-    void (*pack)(const void *message, uint8_t *out); /* when data is NULL */
+    void (*pack)(const void *message, uint8_t *out, size_t len); /* no data */
     const void *message;
     /* Set: data stays valid until release(arg), so large ones are not copied.
      * Runs exactly once if the send function returned OK, maybe before. */
