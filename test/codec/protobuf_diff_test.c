@@ -96,6 +96,9 @@ static void numbers_are_cut_to_their_types(void **state)
         ROW(every2__scalars, "\x28\xff\xff\xff\xff\x1f"),
         ROW(every2__scalars, "\x30\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
         ROW(every2__scalars, "\x70\xab\xcd\x7f"),
+        /* negative zeros: not there in proto3 */
+        ROW(every3__plain, "\x5d\x00\x00\x00\x80"),
+        ROW(every3__plain, "\x61\x00\x00\x00\x00\x00\x00\x00\x80"),
         ROW(every2__packed,
             "\x0a\x0b\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x03")};
 

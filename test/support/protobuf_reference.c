@@ -117,6 +117,19 @@ static size_t size_of(ProtobufCType type)
     }
 }
 
+/* Bytes of the union that f lies in. */
+static size_t size_of_oneof(const ProtobufCMessageDescriptor *desc,
+                            const ProtobufCFieldDescriptor *f)
+{
+    size_t most = 0;
+
+    for (unsigned i = 0; i < desc->n_fields; i++)
+        if (desc->fields[i].offset == f->offset &&
+            size_of(desc->fields[i].type) > most)
+            most = size_of(desc->fields[i].type);
+    return most;
+}
+
 static bool equal_field(const ProtobufCFieldDescriptor *f,
                         const ProtobufCMessage *a, const ProtobufCMessage *b)
 {
@@ -146,7 +159,11 @@ static bool equal_field(const ProtobufCFieldDescriptor *f,
         if (which != 0 && which != f->id)
             return true;
         if (which == 0)
-            return memcmp(x, y, size) == 0; /* it was cleared */
+            return memcmp(x, y, size) == 0;
+        /* what was there before was cleared */
+        if (memcmp(x + size, y + size,
+                   size_of_oneof(a->descriptor, f) - size) != 0)
+            return false;
     }
     return equal_value(f, x, y);
 }
