@@ -159,7 +159,7 @@ def report(paths, outputs):
     all_series, conditions = {}, {}
     for path in paths:
         said, records = read(path)
-        conditions.update(said)
+        conditions = {**said, **conditions}  # of the first
         if records:
             name = os.path.splitext(os.path.basename(path))[0]
             all_series[name] = Series(name, records, said.get("kinds", "").split(","))
