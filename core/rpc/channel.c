@@ -162,6 +162,7 @@ static void channel_free(weft_channel *ch)
         weft_free(ch->balancer_self);
     }
     weft__paths_free(ch);
+    weft__channel_team_free(ch);
     weft_endpoints_unref(ch->list);
     weft_free(ch->slots);
     weft_free(ch->free_slots);
@@ -222,6 +223,10 @@ weft_status weft__channel_activate(weft_channel *ch, const char **why)
 {
     weft_status st;
 
+    if (ch->team_index > 0) {
+        *why = "the group has ended";
+        return weft__channel_team_activate(ch);
+    }
     if (ch->active) {
         weft__channel_connect_idle(ch);
         return WEFT_OK;
@@ -239,7 +244,8 @@ weft_status weft__channel_activate(weft_channel *ch, const char **why)
 static bool is_done(const weft_channel *ch)
 {
     return ch->closing && ch->calls == NULL && ch->n_conns == 0 &&
-           ch->n_refusals == 0 && ch->by_text == NULL;
+           ch->n_refusals == 0 && ch->by_text == NULL &&
+           weft__channel_team_closed(ch);
 }
 
 static void reap(void *arg)
@@ -263,7 +269,7 @@ void weft_channel_close(weft_channel *ch)
 {
     weft__subchannel *sub, *next;
 
-    if (ch == NULL || ch->closing)
+    if (ch == NULL || ch->closing || !weft__channel_team_close(ch))
         return;
     weft__loop_touch(ch->loop);
     ch->closing = true;
@@ -294,9 +300,13 @@ const char *weft_channel_error(const weft_channel *ch)
 weft_status weft_channel_watch_info(const weft_channel *ch,
                                     weft_watch_info *out)
 {
-    if (ch == NULL || ch->watch == NULL)
+    const weft__watch_sub *watch = ch == NULL ? NULL : ch->watch;
+
+    if (ch != NULL && watch == NULL)
+        watch = weft__channel_team_watch(ch);
+    if (watch == NULL)
         return WEFT_ENOENT;
-    weft__watch_sub_info(ch->watch, out);
+    weft__watch_sub_info(watch, out);
     return WEFT_OK;
 }
 
@@ -304,6 +314,7 @@ weft_channel_stats weft_channel_get_stats(const weft_channel *ch)
 {
     weft_channel_stats stats = {0};
 
+    ch = weft__channel_here((weft_channel *)(uintptr_t)ch);
     if (ch == NULL)
         return stats;
     stats = ch->stats;
@@ -318,6 +329,7 @@ void weft_channel_each_endpoint(const weft_channel *ch,
                                            void *user),
                                 void *user)
 {
+    ch = weft__channel_here((weft_channel *)(uintptr_t)ch);
     /* By slot: fn may close the channel, which empties them. */
     for (uint32_t i = 0; ch != NULL && i < ch->n_slots; i++) {
         const weft__subchannel *sub = ch->slots[i];

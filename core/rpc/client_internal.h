@@ -187,6 +187,8 @@ typedef struct weft__refusal {
 
 struct weft_channel {
     weft_loop *loop;
+    struct weft__channel_team *team; /* on a group; NULL: on one loop */
+    size_t team_index;               /* 0: the front, which the user holds */
     weft_channel_conf conf;
     char *target, *balancer_name;
     char error[256];
@@ -200,6 +202,8 @@ struct weft_channel {
     weft__watch_sub *watch;
     weft_endpoints *list; /* NULL until the first resolution */
     uint64_t list_serial;
+    uint64_t team_seen; /* the team's serial */
+    weft__deferred catch_up;
     weft_timer retake;       /* of a list for which there was no memory */
     char resolve_error[256]; /* of the last failure while there was no list */
 
@@ -309,6 +313,22 @@ void weft__channel_connect_idle(weft_channel *ch);
 void weft__channel_take_over(weft_timer *timer, void *user);
 void weft__channel_on_list(const weft_endpoints *list, weft_status status,
                            const char *text, void *user);
+
+/* channel_group.c; all of it is nothing to a channel on one loop. */
+/* The part that the calling thread's loop has.  NULL: it runs none of the
+ * group's, or there is none any more, or no memory for it. */
+weft_channel *weft__channel_of_thread(weft_channel *front);
+static inline weft_channel *weft__channel_here(weft_channel *ch)
+{
+    return ch == NULL || ch->team == NULL ? ch : weft__channel_of_thread(ch);
+}
+/* For parts other than the front. */
+weft_status weft__channel_team_activate(weft_channel *ch);
+/* False: this is not the thread to do it. */
+bool weft__channel_team_close(weft_channel *ch);
+bool weft__channel_team_closed(const weft_channel *ch);
+void weft__channel_team_free(weft_channel *ch);
+const weft__watch_sub *weft__channel_team_watch(const weft_channel *ch);
 
 /* stub.c */
 void weft__paths_free(weft_channel *ch);

@@ -103,9 +103,9 @@ static weft_status reserve_request(weft__client_call *call, size_t len,
     return WEFT_OK;
 }
 
-static weft_status prepare(weft__client_call **out, const weft_stub *stub,
-                           unsigned method, const ProtobufCMessage *request,
-                           const char **why)
+static weft_status prepare(weft__client_call **out, weft_channel *ch,
+                           const weft_stub *stub, unsigned method,
+                           const ProtobufCMessage *request, const char **why)
 {
     const ProtobufCServiceDescriptor *service = stub->base.descriptor;
     weft__client_call *call;
@@ -125,7 +125,7 @@ static weft_status prepare(weft__client_call **out, const weft_stub *stub,
         *why = "the request is not of the method's type";
         return WEFT_EINVAL;
     }
-    st = weft__client_call_new(&call, stub->channel, &stub->options, why);
+    st = weft__client_call_new(&call, ch, &stub->options, why);
     if (st != WEFT_OK)
         return st;
     size = weft__protobuf_size(request);
@@ -146,11 +146,14 @@ weft_status weft_stub_call(const weft_stub *stub, unsigned method,
 {
     weft__client_call *call;
     const char *why = NULL;
+    weft_channel *ch;
     weft_status st;
 
     if (stub == NULL || stub->channel == NULL || cb == NULL)
         return WEFT_EINVAL;
-    if ((st = prepare(&call, stub, method, request, &why)) != WEFT_OK)
+    if ((ch = weft__channel_here(stub->channel)) == NULL)
+        return WEFT_ESTATE;
+    if ((st = prepare(&call, ch, stub, method, request, &why)) != WEFT_OK)
         return st;
     call->cb = cb;
     call->user = user;
@@ -174,6 +177,8 @@ weft_status weft_call_bytes(weft_channel *ch, const weft_call_options *options,
         *options->handle = 0;
     if (ch == NULL || cb == NULL || path == NULL || path[0] != '/')
         return WEFT_EINVAL;
+    if ((ch = weft__channel_here(ch)) == NULL)
+        return WEFT_ESTATE;
     st = weft__client_call_new(&call, ch, options, &why);
     if (st != WEFT_OK)
         return st;
@@ -250,18 +255,22 @@ static void invoke(ProtobufCService *service, unsigned method,
                    void *user)
 {
     const weft_stub *stub = (const weft_stub *)service;
+    weft_channel *ch = weft__channel_here(stub->channel);
     weft__client_call *call;
     const char *why = NULL;
     weft_status st;
 
-    if (stub->channel == NULL) { /* there is no loop to be later on */
+    if (ch == NULL) { /* there is no loop to be later on */
         if (stub->options.handle != NULL)
             *stub->options.handle = 0;
-        tell(closure, user, WEFT_FAILED_PRECONDITION, "there is no channel");
+        tell(closure, user, WEFT_FAILED_PRECONDITION,
+             stub->channel == NULL
+                 ? "there is no channel"
+                 : "the channel has nothing on this thread's loop");
         return;
     }
-    if ((st = prepare(&call, stub, method, request, &why)) != WEFT_OK) {
-        refuse(stub->channel, st, why, closure, user);
+    if ((st = prepare(&call, ch, stub, method, request, &why)) != WEFT_OK) {
+        refuse(ch, st, why, closure, user);
         return;
     }
     call->closure = closure;

@@ -7,6 +7,7 @@
 #define WEFT_CHANNEL_H
 
 #include <weft/call.h>
+#include <weft/group.h>
 #include <weft/resolver.h>
 
 WEFT_BEGIN_DECLS
@@ -67,6 +68,22 @@ WEFT_API weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
                                             const char *target,
                                             const weft_channel_conf *conf,
                                             size_t conf_size);
+
+/* The same on all loops of group: stubs of it may be shared and used on each,
+ * and a call is made, and calls back, on the loop that it is made on, with
+ * connections of that loop's own.  The first loop finds the endpoints, for all
+ * of them.  Limits hold, and statistics are told, for the calling loop.  On any
+ * other thread calls are refused: ESTATE; those of generated stubs call back at
+ * once.  Close it on the first loop, when no other will use it any more: there
+ * its calls end as soon as the close has reached them. */
+#define weft_channel_new_group(out, group, target, ... /* conf */)             \
+    weft_channel_new_group_sized(out, group, target, __VA_ARGS__,              \
+                                 sizeof(weft_channel_conf))
+WEFT_API weft_status weft_channel_new_group_sized(weft_channel **out,
+                                                  weft_group *group,
+                                                  const char *target,
+                                                  const weft_channel_conf *conf,
+                                                  size_t conf_size);
 
 /* Takes channel (NULL is fine; also in any callback): calls that have not ended
  * call back with CANCELLED, later. */
