@@ -311,16 +311,16 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
     return WEFT_OK;
 }
 
-void *weft__wire_take_block(const weft__wire_event *event, size_t *bytes)
+bool weft__wire_keep_block(const weft__wire_event *event, weft_arena *arena)
 {
     weft__wire_input *in = event->input;
 
     if (in == NULL || in->block == NULL || in->block_taken ||
-        in->consumed != in->len)
-        return NULL;
+        in->consumed != in->len ||
+        weft_arena_adopt(arena, in->block, in->block_bytes) != WEFT_OK)
+        return false;
     in->block_taken = true;
-    *bytes = in->block_bytes;
-    return in->block;
+    return true;
 }
 
 static void reset(weft__wire *wire, weft__stream_id stream, weft_status why)

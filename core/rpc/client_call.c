@@ -405,18 +405,11 @@ static weft_status copy_metadata(weft__client_call *call,
 static weft_status keep_payload(weft__client_call *call,
                                 const weft__wire_event *event)
 {
-    size_t bytes;
-    void *block = weft__wire_take_block(event, &bytes);
-
-    call->result.payload = event->payload.data;
-    if (block != NULL) {
-        if (weft_arena_adopt(&call->arena, block, bytes) == WEFT_OK)
-            return WEFT_OK;
-        weft_free(block);
-        return WEFT_ENOMEM;
-    }
-    call->result.payload = weft_arena_strndup(&call->arena, event->payload.data,
-                                              event->payload.len);
+    if (weft__wire_keep_block(event, &call->arena))
+        call->result.payload = event->payload.data;
+    else
+        call->result.payload = weft_arena_strndup(
+            &call->arena, event->payload.data, event->payload.len);
     return call->result.payload != NULL ? WEFT_OK : WEFT_ENOMEM;
 }
 
@@ -439,6 +432,7 @@ static weft_status decode(weft__client_call *call,
     }
     if (call->output == NULL)
         return keep_payload(call, event);
+    limits.borrow = weft__wire_keep_block(event, &call->arena);
     st = weft__protobuf_decode(call->output, event->payload.data,
                                event->payload.len, &limits, &call->arena,
                                &message, why);

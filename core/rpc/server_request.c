@@ -73,15 +73,9 @@ static bool copy_names(weft__server_call *call, const weft__wire_event *event,
 static const void *keep_payload(weft__server_call *call,
                                 const weft__wire_event *event)
 {
-    size_t bytes;
-    void *block = weft__wire_take_block(event, &bytes);
-
-    if (block == NULL)
-        return copy_slice(&call->arena, event->payload);
-    if (weft_arena_adopt(&call->arena, block, bytes) == WEFT_OK)
+    if (weft__wire_keep_block(event, &call->arena))
         return event->payload.data;
-    weft_free(block);
-    return NULL;
+    return copy_slice(&call->arena, event->payload);
 }
 
 static weft_raw_request *raw_request(weft__server_call *call,
@@ -160,8 +154,10 @@ static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
                                 const weft__wire_event *event)
 {
     const weft_server_conf *conf = &sc->server->conf;
-    weft__decode_limits limits = {.depth = conf->max_decode_depth,
-                                  .memory = conf->max_decode_bytes};
+    weft__decode_limits limits = {
+        .depth = conf->max_decode_depth,
+        .memory = conf->max_decode_bytes,
+        .borrow = weft__wire_keep_block(event, &call->arena)};
     ProtobufCMessage *in;
     const char *why = "";
     weft_status status = weft__protobuf_decode(
@@ -240,8 +236,8 @@ void weft__server_call_begin(weft__server_conn *sc,
     run_handler(call, handler, in, raw);
     return;
 no_memory:
-    if (call != NULL)
-        weft__server_call_free(call);
     weft__server_refuse(sc, event, WEFT_RESOURCE_EXHAUSTED,
                         "request: no memory, or over the limit max_call_bytes");
+    if (call != NULL) /* last: the event may lie in its arena */
+        weft__server_call_free(call);
 }

@@ -53,7 +53,7 @@ typedef struct weft__wire_input {
     size_t consumed;  /* whole frames only */
     size_t need;      /* bytes, from data + consumed, of the frame that is not
                          complete yet; 0 when not known */
-    bool block_taken; /* an event's receiver keeps block (see take_block) */
+    bool block_taken; /* an event's receiver keeps block (see keep_block) */
 } weft__wire_input;
 
 /* Parts that an event may have, in the order in which they stand. */
@@ -105,10 +105,10 @@ typedef struct weft__wire_event {
 /* May call any send function of the wire, and set wire->paused. */
 typedef void (*weft__wire_sink)(void *user, const weft__wire_event *event);
 
-/* Moves the input's block to the caller, who then owns it (weft_free) and may
- * go on using the event's slices; NULL when the bytes lie in a shared buffer,
- * or other frames stand behind this one in the block, and must be copied. */
-void *weft__wire_take_block(const weft__wire_event *event, size_t *bytes);
+/* Moves the input's block into arena: true, and the event's slices live as long
+ * as the arena does.  False: the bytes lie in a shared buffer, or arena has no
+ * room for the block; nothing has changed, and they must be copied. */
+bool weft__wire_keep_block(const weft__wire_event *event, weft_arena *arena);
 
 /* A message on its way out: bytes, or something that packs itself into exactly
  * len bytes. */
