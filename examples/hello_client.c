@@ -1,6 +1,6 @@
 /* hello_client.c - one call.
  *
- *     hello_client [127.0.0.1:8000 [name]] */
+ *     hello_client [127.0.0.1:8000 [name [service]]] */
 #include <stdio.h>
 #include <weft/weft.h>
 
@@ -37,6 +37,7 @@ int main(int argc, char **argv)
                      NULL);
     weft_stub stub = weft_stub_for(channel, &helloworld__greeter__descriptor);
     request.msg = argc > 2 ? argv[2] : "world";
+    stub.options.service = argc > 3 ? argv[3] : NULL; /* its own name */
     helloworld__greeter__say_hello(&stub.base, &request, on_reply, &a);
     weft_loop_run_until(loop, &a.done, 0);
     weft_channel_close(channel);

@@ -264,6 +264,11 @@ void weft_loop_unhold(weft_loop *loop)
         loop->holds--;
 }
 
+weft_clock weft__loop_clock(const weft_loop *loop)
+{
+    return loop->conf.clock;
+}
+
 uint64_t weft_loop_now_ns(const weft_loop *loop)
 {
     uint64_t now;

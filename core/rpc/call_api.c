@@ -1,5 +1,5 @@
 /* call_api.c - what a handler may do with its call. */
-#include "server_internal.h"
+#include "offload_internal.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -29,29 +29,81 @@ weft__server_call *weft__server_call_to_answer(weft_call *call)
     return NULL;
 }
 
+/* What a handler may write to: its call, or, on a pool's thread, its job. */
+typedef struct target {
+    weft__server_call *call;
+    weft__offload *job; /* NULL: on the call's loop */
+    weft_arena *arena;
+    weft_metadata *out_metadata;
+    weft__slice *out_details;
+} target;
+
+static bool find_target(weft_call *call, target *t)
+{
+    weft__server_call *it = weft__server_call_get(call);
+    weft__offload *job;
+
+    if (it != NULL) {
+        *t =
+            (target){it, NULL, &it->arena, &it->out_metadata, &it->out_details};
+        return true;
+    }
+    if ((job = weft__offload_here(call)) == NULL || job->answered)
+        return false;
+    *t = (target){job->call, job, &job->arena, &job->out_metadata,
+                  &job->out_details};
+    return true;
+}
+
+/* What may be read of a call on its loop and on its pool's thread. */
+static const weft__server_call *find_facts(weft_call *call)
+{
+    const weft__server_call *it = weft__server_call_get(call);
+    const weft__offload *job;
+
+    if (it == NULL && (job = weft__offload_here(call)) != NULL)
+        it = job->call;
+    return it;
+}
+
+static bool find_to_answer(weft_call *call, target *t)
+{
+    if (find_target(call, t))
+        return true;
+    (void)weft__server_call_to_answer(call); /* says what is wrong */
+    return false;
+}
+
 /* What every answer carries. */
-static weft__wire_response response(const weft__server_call *call,
-                                    weft_status status)
+static weft__wire_response response(const target *t, weft_status status)
 {
     return (weft__wire_response){.status = status,
-                                 .metadata = call->out_metadata,
-                                 .details = call->out_details};
+                                 .metadata = *t->out_metadata,
+                                 .details = *t->out_details};
+}
+
+static void answer(const target *t, const weft__wire_response *r)
+{
+    if (t->job != NULL)
+        weft__offload_answer(t->job, r);
+    else
+        weft__server_call_answer(t->call, r);
 }
 
 weft_status weft_call_fail(weft_call *call, weft_status status,
                            const char *message)
 {
-    weft__server_call *it = weft__server_call_to_answer(call);
     weft__wire_response r;
+    target t;
 
-    if (it == NULL)
+    if (!find_to_answer(call, &t))
         return WEFT_ENOENT;
-    r = response(it, status == WEFT_OK ? WEFT_INTERNAL
+    r = response(&t, status == WEFT_OK ? WEFT_INTERNAL
                                        : weft_status_to_rpc(status));
     if (message == NULL)
         message = weft_status_text(status);
     r.message = weft__text(message);
-    weft__server_call_answer(it, &r);
+    answer(&t, &r);
     return WEFT_OK;
 }
 
@@ -76,18 +128,18 @@ static uint32_t code_of_gorpc(const weft_result *result)
 
 weft_status weft_call_finish(weft_call *call, const weft_result *result)
 {
-    weft__server_call *it = weft__server_call_to_answer(call);
     weft__wire_response r;
+    target t;
 
-    if (it == NULL)
+    if (!find_to_answer(call, &t))
         return WEFT_ENOENT;
     if (result == NULL)
         return weft_call_fail(call, WEFT_INTERNAL, "there is no result");
-    r = response(it, weft_status_to_rpc(result->status));
+    r = response(&t, weft_status_to_rpc(result->status));
     /* Out of memory for the pairs: the answer goes without them. */
-    if (weft_metadata_add_all(&r.metadata, &it->arena, &result->metadata) !=
+    if (weft_metadata_add_all(&r.metadata, t.arena, &result->metadata) !=
         WEFT_OK)
-        r.metadata = it->out_metadata;
+        r.metadata = *t.out_metadata;
     if (result->details_len > 0)
         r.details = (weft__slice){result->details, result->details_len};
     if (r.status != WEFT_OK) {
@@ -103,28 +155,28 @@ weft_status weft_call_finish(weft_call *call, const weft_result *result)
         if (result->content_type != NULL)
             r.content_type = weft__text(result->content_type);
     }
-    weft__server_call_answer(it, &r);
+    answer(&t, &r);
     return WEFT_OK;
 }
 
 static weft_status reply(weft_call *call, const void *data, size_t len,
                          void (*release)(void *arg), void *arg)
 {
-    weft__server_call *it = weft__server_call_to_answer(call);
     weft__wire_response r;
+    target t;
 
-    if (it == NULL) {
+    if (!find_to_answer(call, &t)) {
         if (release != NULL)
             release(arg);
         return WEFT_ENOENT;
     }
-    r = response(it, WEFT_OK);
-    r.content_type = weft__text(it->content_type);
+    r = response(&t, WEFT_OK);
+    r.content_type = weft__text(t.call->content_type);
     r.payload.data = len == 0 ? "" : data;
     r.payload.len = len;
     r.payload.release = release;
     r.payload.arg = arg;
-    weft__server_call_answer(it, &r);
+    answer(&t, &r);
     return WEFT_OK;
 }
 
@@ -142,8 +194,12 @@ weft_status weft_call_reply_ref(weft_call *call, const void *data, size_t len,
 void *weft_call_alloc(weft_call *call, size_t size)
 {
     weft__server_call *it = weft__server_call_get(call);
+    weft__offload *job;
 
-    return it == NULL ? NULL : weft_arena_alloc(&it->arena, size);
+    if (it != NULL)
+        return weft_arena_alloc(&it->arena, size);
+    job = weft__offload_here(call);
+    return job == NULL ? NULL : weft_arena_alloc(&job->arena, size);
 }
 
 weft_status weft_call_on_end(weft_call *call, weft_call_end_cb cb, void *user)
@@ -154,7 +210,7 @@ weft_status weft_call_on_end(weft_call *call, weft_call_end_cb cb, void *user)
     if (cb == NULL)
         return WEFT_EINVAL;
     if (it == NULL)
-        return WEFT_ENOENT;
+        return weft__offload_here(call) != NULL ? WEFT_ESTATE : WEFT_ENOENT;
     if ((node = weft_arena_alloc(&it->arena, sizeof(*node))) == NULL)
         return WEFT_ENOMEM;
     *node = (weft__end_cb){NULL, cb, user};
@@ -169,27 +225,31 @@ weft_status weft_call_on_end(weft_call *call, weft_call_end_cb cb, void *user)
 bool weft_call_active(weft_call *call)
 {
     const weft__server_call *it = weft__server_call_get(call);
+    weft__offload *job;
 
-    return it != NULL && !it->ended;
+    if (it != NULL)
+        return !it->ended;
+    job = weft__offload_here(call);
+    return job != NULL && !atomic_load(&job->ended);
 }
 
 const weft_metadata *weft_call_metadata(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    const weft__server_call *it = find_facts(call);
 
     return it == NULL ? NULL : &it->metadata;
 }
 
 const char *weft_call_service(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    const weft__server_call *it = find_facts(call);
 
     return it == NULL ? NULL : it->service;
 }
 
 const char *weft_call_method(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    const weft__server_call *it = find_facts(call);
 
     return it == NULL ? NULL : it->name;
 }
@@ -197,29 +257,32 @@ const char *weft_call_method(weft_call *call)
 const char *weft_call_peer(weft_call *call)
 {
     const weft__server_call *it = weft__server_call_get(call);
+    const weft__offload *job;
 
-    if (it == NULL)
-        return NULL;
+    if (it == NULL) {
+        job = weft__offload_here(call);
+        return job == NULL ? NULL : job->peer;
+    }
     return it->conn == NULL ? it->peer : weft__conn_peer_text(it->conn->conn);
 }
 
 const char *weft_call_content_type(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    const weft__server_call *it = find_facts(call);
 
     return it == NULL ? NULL : it->content_type;
 }
 
 const char *weft_call_trace(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    const weft__server_call *it = find_facts(call);
 
     return it == NULL ? NULL : it->trace;
 }
 
 weft_loop *weft_call_loop(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    const weft__server_call *it = find_facts(call);
 
     return it == NULL ? NULL : it->server->loop;
 }
@@ -236,31 +299,34 @@ static uint32_t time_left_ms(const weft__server_call *call)
 uint32_t weft_call_time_left_ms(weft_call *call)
 {
     const weft__server_call *it = weft__server_call_get(call);
+    const weft__offload *job;
 
-    return it == NULL ? 0 : time_left_ms(it);
+    if (it != NULL)
+        return time_left_ms(it);
+    job = weft__offload_here(call);
+    return job == NULL ? 0 : weft__offload_time_left_ms(job);
 }
 
 weft_status weft_call_add_metadata(weft_call *call, const char *key,
                                    const void *value, size_t value_len)
 {
-    weft__server_call *it = weft__server_call_get(call);
+    target t;
 
-    if (it == NULL)
+    if (!find_target(call, &t))
         return WEFT_ENOENT;
-    return weft_metadata_add(&it->out_metadata, &it->arena, key, value,
-                             value_len);
+    return weft_metadata_add(t.out_metadata, t.arena, key, value, value_len);
 }
 
 weft_status weft_call_set_details(weft_call *call, const void *data, size_t len)
 {
-    weft__server_call *it = weft__server_call_get(call);
+    target t;
     char *copy;
 
-    if (it == NULL)
+    if (!find_target(call, &t))
         return WEFT_ENOENT;
-    if ((copy = weft_arena_strndup(&it->arena, data, len)) == NULL)
+    if ((copy = weft_arena_strndup(t.arena, data, len)) == NULL)
         return WEFT_ENOMEM;
-    it->out_details = (weft__slice){(const uint8_t *)copy, len};
+    *t.out_details = (weft__slice){(const uint8_t *)copy, len};
     return WEFT_OK;
 }
 

@@ -1,5 +1,5 @@
 /* server_call.c - the records of calls, and both of their ends. */
-#include "server_internal.h"
+#include "offload_internal.h"
 
 #include <string.h>
 #include <weft/mem.h>
@@ -110,6 +110,8 @@ void weft__server_calls_free_all(weft_server *s)
     while ((it = s->calls.next) != &s->calls) {
         weft__server_call *call = WEFT__OF(weft__server_call, link, it);
 
+        if (call->offload != NULL)
+            weft__offload_settle(call);
         weft__loop_undefer(s->loop, &call->end_deferred);
         weft_timer_stop(&call->timer);
         weft__handle_free(call->handle);
@@ -178,7 +180,27 @@ static void end(weft__server_call *call, weft_status status,
         under->parent_ended(under, status == WEFT_OK ? WEFT_CANCELLED : status);
     }
     weft__server_call_tell_end(call);
+    if (call->offload != NULL && !call->answered)
+        weft__offload_call_ended(call);
     weft__drain_call_ended(s);
+}
+
+/* Second end: the handler is done with it. */
+static void answered(weft__server_call *call)
+{
+    weft_server *s = call->server;
+
+    call->answered = true;
+    weft__handle_drop(s->loop, call->handle);
+    s->n_calls--;
+    if (call->conn != NULL) {
+        weft__ring_remove(&call->conn_link);
+        call->conn->in_flight--;
+        call->conn = NULL;
+    }
+    weft__budget_release(s, call->charged_bytes);
+    weft__shard_changed(s);
+    weft__server_call_free_if_done(call);
 }
 
 void weft__server_call_answer(weft__server_call *call,
@@ -193,17 +215,13 @@ void weft__server_call_answer(weft__server_call *call,
     } else {
         end(call, r->status, r);
     }
-    call->answered = true;
-    weft__handle_drop(s->loop, call->handle);
-    s->n_calls--;
-    if (call->conn != NULL) {
-        weft__ring_remove(&call->conn_link);
-        call->conn->in_flight--;
-        call->conn = NULL;
-    }
-    weft__budget_release(s, call->charged_bytes);
-    weft__shard_changed(s);
-    weft__server_call_free_if_done(call);
+    answered(call);
+}
+
+void weft__server_call_forgo(weft__server_call *call)
+{
+    call->server->stats.unanswered--;
+    answered(call);
 }
 
 void weft__server_call_end(weft__server_call *call, weft_status status,

@@ -88,6 +88,7 @@ static void copy_setup(weft_server *s, const weft_server *master)
 {
     const weft__service *it;
     const weft__server_listener *sl;
+    unsigned i;
     char text[WEFT_ADDRESS_TEXT], uri[WEFT_ADDRESS_TEXT + 8];
 
     for (it = master->services.first; it != NULL; it = it->next) {
@@ -96,6 +97,8 @@ static void copy_setup(weft_server *s, const weft_server *master)
                                              it->user);
         else
             weft_server_add_service_as(s, it->name, it->impl);
+        for (i = 0; s->status == WEFT_OK && i < it->n_methods; i++)
+            s->services.last_added->methods[i].pool = it->methods[i].pool;
     }
     weft_server_set_fallback(s, master->fallback, master->fallback_user);
     for (sl = master->listeners; sl != NULL; sl = sl->next) {

@@ -76,6 +76,7 @@ typedef struct weft__method {
     const ProtobufCMethodDescriptor *desc;
     unsigned index;
     const char *service; /* as registered */
+    weft_pool *pool;     /* its handler runs there; NULL: on the loop */
     char *path;          /* "/service/method"; owned */
     size_t path_len;
     UT_hash_handle hh; /* by path */
@@ -103,6 +104,7 @@ typedef struct weft__services {
 weft_status weft__services_add(weft__services *s, const char *name,
                                ProtobufCService *impl, const char **why);
 void weft__services_fini(weft__services *s);
+weft__method *weft__services_method(weft__services *s, const char *path);
 
 typedef enum weft__lookup {
     WEFT__FOUND,
@@ -162,7 +164,8 @@ struct weft__server_call {
     weft__end_cb *end_cbs;
     weft__deferred end_deferred;
     weft__under *unders;
-    void *chunk; /* WEFT__CALL_CHUNK bytes, or NULL */
+    struct weft__offload *offload; /* its handler is on a pool; or NULL */
+    void *chunk;                   /* WEFT__CALL_CHUNK bytes, or NULL */
     weft_status told;
     bool v0;
     bool ended, answered;
@@ -184,6 +187,8 @@ void weft__server_calls_free_all(weft_server *server);
 /* The handler's answer.  r's release has run, or will. */
 void weft__server_call_answer(weft__server_call *call,
                               const weft__wire_response *r);
+/* The handler will not answer, which need not be told. */
+void weft__server_call_forgo(weft__server_call *call);
 /* The framework's: the peer is told unless it is gone (text NULL). */
 void weft__server_call_end(weft__server_call *call, weft_status status,
                            const char *text);
@@ -320,7 +325,7 @@ struct weft_server {
     char *forward;             /* conf.forward_metadata */
     weft__conn_conf conn_conf; /* listeners and connections borrow it */
     weft__conn_share conn_share;
-    weft_status status;        /* of the first setup failure, or of the start */
+    weft_status status; /* of the first setup failure, or of the start */
     char error[256];
 
     weft__services services;

@@ -1,7 +1,7 @@
 /* server_request.c - a call that is taken: its record, its request, its
  * handler.
  */
-#include "server_internal.h"
+#include "offload_internal.h"
 
 #include <string.h>
 #include <weft/mem.h>
@@ -126,6 +126,8 @@ static void run_handler(weft__server_call *call, weft__handler handler,
     weft__loop_span_begin(s->loop, call->path);
     if (raw != NULL)
         s->fallback(handle, raw, s->fallback_user);
+    else if (call->method->pool != NULL)
+        weft__offload_begin(call, handler, in);
     else
         handler(call->method->impl, in, on_closure, handle);
     weft__loop_span_end(s->loop);

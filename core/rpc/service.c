@@ -149,6 +149,14 @@ static const weft__method *find_path(weft__services *s, weft__slice path)
     return m;
 }
 
+weft__method *weft__services_method(weft__services *s, const char *path)
+{
+    weft__method *m;
+
+    HASH_FIND_STR(s->by_path, path, m);
+    return m;
+}
+
 weft__lookup weft__services_find(weft__services *s, weft__slice path, bool v0,
                                  const weft__method **method,
                                  weft__slice *service, weft__slice *name)

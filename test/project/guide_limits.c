@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 {
     static const weft_conf_spec *const specs[] = {
         &weft_server_conf_spec, &weft_channel_conf_spec, &weft_consul_conf_spec,
-        &weft_loop_conf_spec};
+        &weft_loop_conf_spec, &weft_pool_conf_spec};
     char *guide, *at, *tables = NULL;
     size_t size = 0;
     FILE *out;

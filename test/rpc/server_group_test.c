@@ -525,6 +525,54 @@ static void out_of_memory_fails_the_setup_alone(void **state)
     assert_int_equal(s.start_status, WEFT_OK); /* the last one */
 }
 
+/* ---- A pool for all loops ---- */
+
+static atomic_uint n_pooled;
+
+static void pooled_say_hello(Helloworld__Greeter_Service *self,
+                             const Helloworld__HelloRequest *in,
+                             Helloworld__HelloReply_Closure reply, void *call)
+{
+    (void)self;
+    (void)in;
+    if (weft_group_here(s.group) == -1)
+        atomic_fetch_add(&n_pooled, 1);
+    answer(reply, call);
+}
+
+static void a_pool_serves_the_calls_of_all_loops(void **state)
+{
+    static const Helloworld__Greeter_Service greeter =
+        HELLOWORLD__GREETER__INIT(pooled_);
+    weft_pool *pool;
+    unsigned i;
+
+    (void)state;
+    s.greeter = greeter;
+    atomic_store(&n_pooled, 0);
+    assert_int_equal(weft_pool_new(&pool, NULL), WEFT_OK);
+    make_server(NULL);
+    assert_int_equal(
+        weft_server_offload(s.server, "/helloworld.Greeter/SayHello", pool),
+        WEFT_OK);
+    start();
+    call_on_many_connections();
+    for (i = 0; i < 5; i++) {
+        unsigned k;
+
+        run_until(&s.all_back);
+        for (k = 0; k < CHANNELS; k++)
+            say_hello(s.channels[k]);
+    }
+    run_until(&s.all_back);
+    drain(0);
+    assert_string_equal(s.first_failure, "");
+    assert_int_equal(s.ok, s.called);
+    assert_int_equal(atomic_load(&n_pooled), s.called);
+    weft_group_free(s.group); /* before the pool */
+    weft_pool_free(pool);
+}
+
 /* ---- Health ---- */
 
 static char socket_path[64];
@@ -623,6 +671,7 @@ int main(void)
         TEST(a_start_fails_when_one_loop_cannot_serve),
         TEST(two_servers_do_not_share_an_address_unnoticed),
         TEST(out_of_memory_fails_the_setup_alone),
+        TEST(a_pool_serves_the_calls_of_all_loops),
         TEST(a_late_loop_makes_health_fail),
     };
 

@@ -56,6 +56,8 @@ struct weft__post {
 weft_status weft__loop_post_node(weft_loop *loop, weft__post *post,
                                  void (*fn)(void *arg), void *arg);
 
+weft_clock weft__loop_clock(const weft_loop *loop);
+
 /* Names what is about to run inside the current callback (a handler's method),
  * and says what has just run too long, by a coarse clock of 4 ns.  The name is
  * borrowed until the matching end. */

@@ -5,7 +5,12 @@
  * that return a status say ENOENT, others return nothing, zero or NULL, and a
  * second answer is counted.  The closure's last argument in generated code,
  * void *, is this handle.  All of it belongs to the call's loop; another thread
- * answers through weft_loop_post(). */
+ * answers through weft_loop_post().
+ *
+ * A handler that runs on a pool (weft_server_offload()) may use, on its own
+ * thread and until it returns, everything but weft_call_on_end() (ESTATE; ask
+ * weft_call_active()) and stubs.  What weft_call_alloc() gives there goes when
+ * the answer has left. */
 #ifndef WEFT_CALL_H
 #define WEFT_CALL_H
 

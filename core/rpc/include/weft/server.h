@@ -9,6 +9,7 @@
 #include <weft/call.h>
 #include <weft/group.h>
 #include <weft/plugin.h>
+#include <weft/pool.h>
 
 WEFT_BEGIN_DECLS
 
@@ -112,6 +113,18 @@ typedef ProtobufCService *(*weft_service_maker)(weft_loop *loop, void *user);
 WEFT_API weft_status weft_server_add_service_per_loop(
     weft_server *server, weft_service_maker make,
     void (*release)(ProtobufCService *service, void *user), void *user);
+
+/* Calls of this registered method ("/package.Service/Method") run on pool,
+ * which is borrowed and outlives the loop: the handler has the same signature
+ * and may block.  It answers before it returns, and the answer leaves then.
+ * What it may call meanwhile is in weft/call.h.  A call that finds max_queue
+ * jobs waiting is refused with RESOURCE_EXHAUSTED; one whose deadline passes,
+ * or whose client leaves, before it gets a thread is dropped.  The handler of a
+ * group's server may run on several threads at a time, also when it was made
+ * per loop.  A drain waits for jobs as for other calls; a loop that ends waits
+ * for handlers that run.  ENOENT: there is no such method. */
+WEFT_API weft_status weft_server_offload(weft_server *server, const char *path,
+                                         weft_pool *pool);
 
 /* Calls of services and methods that nobody has registered, as bytes: a proxy.
  * Everything is borrowed until the handler answers the call. */

@@ -15,6 +15,7 @@
 #include <weft/metadata.h>
 #include <weft/observe.h>
 #include <weft/plugin.h>
+#include <weft/pool.h>
 #include <weft/resolver.h>
 #include <weft/server.h>
 #include <weft/status.h>
