@@ -102,12 +102,14 @@ static void a_change_is_seen_within_100_ms(void **state)
             make_change(w, &changes[i], round);
     for (size_t i = 0; i < n; i++) {
         int64_t *seen = changes[i].seen_us;
+        int64_t median;
 
         qsort(seen, ROUNDS, sizeof(*seen), by_size);
+        median = seen[ROUNDS / 2];
         print_message("             %-16s median %5.1f ms, most %5.1f ms\n",
-                      changes[i].name, (double)seen[ROUNDS / 2] / 1000,
+                      changes[i].name, (double)median / 1000,
                       (double)seen[ROUNDS - 1] / 1000);
-        assert_true(seen[ROUNDS / 2] < SEEN_MS * 1000);
+        assert_true(median < SEEN_MS * 1000);
         assert_true(seen[ROUNDS - 1] < SEEN_MS * 5000);
     }
     assert_int_equal(watcher_look(w).empties, 0);
@@ -285,13 +287,15 @@ static int end_cluster(void **state)
     return 0;
 }
 
-static consul_agent *leader(void)
+/* Who leads now, as a server says that is not `lost`: the client agent may wait
+ * long for one that hangs. */
+static consul_agent *leader(const consul_agent *lost)
 {
+    consul_agent *asked = &servers[lost == &servers[0]];
     char text[128] = "";
 
-    consul_wait_leader(&client, 30000);
-    consul_request(&client, "GET", "/v1/status/leader", NULL, text,
-                   sizeof(text));
+    consul_wait_leader(asked, 60000);
+    consul_request(asked, "GET", "/v1/status/leader", NULL, text, sizeof(text));
     for (int i = 0; i < SERVERS; i++) {
         char own[64];
 
@@ -340,7 +344,7 @@ static void lose_leader(int signal)
     w = watcher_start(target(&client, "web?wait=5s"), NULL, NULL);
     watcher_wait(w, "10.0.0.1:80", 10000);
     consul_sleep_ms(500);
-    lost = leader();
+    lost = leader(NULL);
     assert_non_null(lost);
     kill(lost->pid, signal);
     for (int i = 0; i < 60; i++) {
@@ -349,13 +353,13 @@ static void lose_leader(int signal)
     }
     for (int i = 0; i < 300 && (now == NULL || now == lost); i++) {
         consul_sleep_ms(50);
-        now = leader();
+        now = leader(lost);
     }
     snprintf(id, sizeof(id), "w%u", port);
     snprintf(after, sizeof(after), "10.0.0.1:80 10.0.0.2:%u", port);
     consul_register(&client, "web", id, "10.0.0.2", port++);
     known = watcher_now_us();
-    seen = watcher_wait(w, after, 30000);
+    seen = watcher_wait(w, after, 60000);
     look = watcher_look(w);
     print_seen(known, seen, &look);
     assert_int_equal(look.empties, 0);
@@ -368,7 +372,7 @@ static void lose_leader(int signal)
     }
     snprintf(path, sizeof(path), "/v1/agent/service/deregister/%s", id);
     consul_put(&client, path, "");
-    watcher_wait(w, "10.0.0.1:80", 30000);
+    watcher_wait(w, "10.0.0.1:80", 60000);
     watcher_stop(w);
 }
 
