@@ -28,6 +28,7 @@ typedef struct scene {
     bool all_back, started, closed;
     weft_status start_status, drain_status;
     char start_message[256], first_failure[256];
+    weft_server_stats at_close;
 } scene;
 
 static scene s;
@@ -129,10 +130,10 @@ static void on_started(weft_server *server, weft_status status,
 static void on_drained(weft_server *server, weft_status status,
                        const char *message, void *user)
 {
-    (void)server;
     (void)message;
     (void)user;
     s.closed = true;
+    s.at_close = weft_server_get_stats(server);
     s.drain_status = status;
 }
 
@@ -266,6 +267,8 @@ static void a_drain_finishes_the_calls_of_all_loops(void **state)
     run_while(n_handled() < s.called);
     drain(0);
     assert_int_equal(s.drain_status, WEFT_OK);
+    assert_int_equal(s.at_close.calls, s.called); /* it has waited for all */
+    assert_int_equal(s.at_close.in_flight + s.at_close.connections, 0);
     run_while(!s.all_back);
     assert_string_equal(s.first_failure, "");
     assert_int_equal(s.ok, s.called);
@@ -525,6 +528,49 @@ static void out_of_memory_fails_the_setup_alone(void **state)
     assert_int_equal(s.start_status, WEFT_OK); /* the last one */
 }
 
+/* ---- Plugins ---- */
+
+static weft_plugin_done *init_done;
+
+static void slow_init(weft_plugin *self, const weft_plugin_host *host,
+                      weft_plugin_done *done)
+{
+    (void)self;
+    (void)host;
+    init_done = done;
+}
+
+static void slow_free(weft_plugin *self)
+{
+    (void)self;
+}
+
+static void no_loop_serves_before_the_plugins_are_initialised(void **state)
+{
+    static const weft_plugin_ops ops = {
+        .name = "slow", .init = slow_init, .free = slow_free};
+    static weft_plugin plugin = {.ops = &ops};
+    weft_server_conf conf = {.lame_duck_ms = 1};
+
+    (void)state;
+    make_server(&conf);
+    assert_int_equal(weft_server_use(s.server, &plugin), WEFT_OK);
+    init_done = NULL;
+    assert_int_equal(weft_server_start(s.server, on_started, NULL), WEFT_OK);
+    run_while(init_done == NULL);
+    call_on_many_connections();
+    /* They have all come, and none is served. */
+    run_while(weft_server_get_stats(s.server).connections < CHANNELS);
+    assert_int_equal(weft_server_get_state(s.server), WEFT_SERVER_STARTING);
+    assert_int_equal(n_handled(), 0);
+    assert_false(s.started);
+    weft_plugin_finish(init_done, WEFT_OK, NULL);
+    run_until(&s.started);
+    run_while(!s.all_back);
+    assert_string_equal(s.first_failure, "");
+    drain(0);
+}
+
 /* ---- A pool for all loops ---- */
 
 static atomic_uint n_pooled;
@@ -671,6 +717,7 @@ int main(void)
         TEST(a_start_fails_when_one_loop_cannot_serve),
         TEST(two_servers_do_not_share_an_address_unnoticed),
         TEST(out_of_memory_fails_the_setup_alone),
+        TEST(no_loop_serves_before_the_plugins_are_initialised),
         TEST(a_pool_serves_the_calls_of_all_loops),
         TEST(a_late_loop_makes_health_fail),
     };
