@@ -216,7 +216,8 @@ static int open_agent(const consul_agent *a)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET,
                               .sin_port = htons(a->http)};
-    const struct timeval limit = {.tv_sec = 30};
+    /* beside a server that hangs, an agent has been seen silent for 40 s */
+    const struct timeval limit = {.tv_sec = 90};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     inet_pton(AF_INET, a->ip, &sin.sin_addr);
