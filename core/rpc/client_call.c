@@ -49,14 +49,11 @@ void weft__client_call_abort(weft__client_call *call)
     record_put(call);
 }
 
-/* FNV-1a; 0 means "no key". */
+/* 0 means "no key". */
 static uint64_t hash_key(const void *key, size_t len)
 {
-    const uint8_t *p = key;
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = weft__hash_bytes(key, len);
 
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ p[i]) * 1099511628211u;
     return h != 0 ? h : 1;
 }
 

@@ -260,15 +260,12 @@ weft_status weft__sub_new(weft__subchannel **out, weft_channel *ch,
                           const weft_endpoint *e)
 {
     weft__subchannel *sub = weft_calloc(1, sizeof(*sub));
-    uint64_t hash = 14695981039346656037u;
 
     if (sub == NULL || (sub->text = weft_strdup(e->text)) == NULL) {
         weft_free(sub);
         return WEFT_ENOMEM;
     }
-    for (const char *c = e->text; *c != '\0'; c++) /* FNV-1a */
-        hash = (hash ^ (uint8_t)*c) * 1099511628211u;
-    sub->id = hash;
+    sub->id = weft__hash_bytes(sub->text, strlen(sub->text));
     sub->channel = ch;
     sub->address = e->address;
     sub->weight = e->weight;
