@@ -140,18 +140,6 @@ void weft__outq_trim(weft__outq *q, size_t n)
         weft__outq_fini(q); /* an empty queue holds no memory */
 }
 
-weft_status weft__outq_append(weft__outq *q, const void *data, size_t n)
-{
-    uint8_t *p;
-
-    if (n == 0)
-        return WEFT_OK;
-    if ((p = weft__outq_reserve(q, n)) == NULL)
-        return WEFT_ENOMEM;
-    memcpy(p, data, n);
-    return WEFT_OK;
-}
-
 weft_status weft__outq_ref(weft__outq *q, const void *data, size_t n,
                            void (*release)(void *arg), void *arg)
 {

@@ -168,7 +168,7 @@ static void locals_go_after_the_children_in_reverse_order(void **state)
     weft__loop_local_set(t.loop, WEFT__LOCAL_CALLS, "1", note);
     weft__loop_local_set(t.loop, WEFT__LOCAL_WATCHES, "2", NULL);
     weft__loop_local_set(t.loop, WEFT__LOCAL_OBSERVERS, "3", note);
-    weft__loop_local_set(t.loop, WEFT__LOCAL_HTTP_SERVER, NULL, note);
+    weft__loop_local_set(t.loop, WEFT__LOCAL_CONSUL, NULL, note);
     assert_string_equal(weft__loop_local_get(t.loop, WEFT__LOCAL_CALLS), "1");
     weft__loop_child_add(t.loop, &a.child);
     weft_loop_free(t.loop);

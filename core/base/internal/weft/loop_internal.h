@@ -102,14 +102,13 @@ bool weft__loop_closing(const weft_loop *loop);
 void weft__loop_bury(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
                      void *arg);
 
-/* One object per loop for each layer that needs one (call slab, watches, HTTP);
+/* One object per loop for each layer that needs one (handles, watches);
  * fini (may be NULL) runs on the non-NULL ones when the loop goes, after all
  * children. */
 typedef enum weft__loop_local {
     WEFT__LOCAL_CALLS,
     WEFT__LOCAL_WATCHES,
     WEFT__LOCAL_CONSUL,
-    WEFT__LOCAL_HTTP_SERVER,
     WEFT__LOCAL_OBSERVERS,
     WEFT__LOCAL_COUNT
 } weft__loop_local;

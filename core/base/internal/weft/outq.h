@@ -27,8 +27,6 @@ uint8_t *weft__outq_reserve(weft__outq *q, size_t n);
 /* Gives back the last n bytes of the reservation just made. */
 void weft__outq_trim(weft__outq *q, size_t n);
 
-weft_status weft__outq_append(weft__outq *q, const void *data, size_t n);
-
 /* Queues n bytes where they are.  If OK, release(arg) (may be NULL) runs
  * exactly once: when they are written, or at fini; for n = 0, at once.  It may
  * not touch the queue. */
