@@ -4,6 +4,25 @@ set(WEFT_MEMSET_STRATEGY -mmemset-strategy=vector_loop:512:noalign,libcall:-1:no
 include(CheckCCompilerFlag)
 check_c_compiler_flag(${WEFT_MEMSET_STRATEGY} WEFT_HAVE_MEMSET_STRATEGY)
 
+# A call passes through all layers, and most of what each does for it is small
+# functions of another file.  The objects are fat: they hold machine code as well,
+# so that libweft.a is an ordinary library for other compilers and linkers, and for
+# this compiler with -fno-lto.
+set(can_lto OFF)
+if(CMAKE_C_COMPILER_ID STREQUAL GNU)
+  check_c_compiler_flag(-ffat-lto-objects WEFT_HAVE_FAT_LTO_OBJECTS)
+  if(WEFT_HAVE_FAT_LTO_OBJECTS AND CMAKE_BUILD_TYPE STREQUAL Release)
+    set(can_lto ON)
+  endif()
+endif()
+option(WEFT_LTO "Optimise libweft at link time; gcc alone" ${can_lto})
+set(WEFT_LTO_COMPILE)
+set(WEFT_LTO_LINK)
+if(WEFT_LTO)
+  set(WEFT_LTO_COMPILE -flto=auto -ffat-lto-objects)
+  set(WEFT_LTO_LINK -flto -flto=auto) # the former alone undoes an -fno-lto
+endif()
+
 # weft_layer(NAME SOURCES ... USES ... [PRIVATE_USES ...])
 #
 # One folder, one object library.  Include paths travel only along USES, so a
@@ -19,6 +38,7 @@ function(weft_layer NAME)
   if(WEFT_HAVE_MEMSET_STRATEGY)
     target_compile_options(${NAME} PRIVATE ${WEFT_MEMSET_STRATEGY})
   endif()
+  target_compile_options(${NAME} PRIVATE ${WEFT_LTO_COMPILE})
 endfunction()
 
 function(weft_warnings NAME)
@@ -42,6 +62,7 @@ function(weft_archive)
     # Before 1.0 each minor version may break the ABI.
     SOVERSION ${weft_VERSION_MAJOR}.${weft_VERSION_MINOR})
   if(BUILD_SHARED_LIBS)
+    target_link_options(weft PRIVATE ${WEFT_LTO_LINK})
     add_library(weft_whole STATIC EXCLUDE_FROM_ALL ${objects})
     weft_usage(weft_whole)
   else()
