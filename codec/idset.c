@@ -6,6 +6,8 @@
 
 #define BIT (UINT64_C(1) << 63)
 
+enum { FIRST_CAPACITY = 16 };
+
 /* Ids mostly rise by one, which this spreads evenly.  A peer that makes them
  * collide slows down only itself, by at most the number of its own calls in
  * flight. */
@@ -15,62 +17,80 @@ static uint32_t home(uint64_t id, uint32_t mask)
 }
 
 /* The slot of id, or the empty one where it would go. */
-static uint32_t place(const uint64_t *slots, uint32_t mask, uint64_t id)
+static uint64_t *place(weft__idset_table *table, uint64_t id)
 {
-    uint32_t i = home(id, mask);
+    uint64_t *slots = table->slots;
+    uint32_t mask = table->mask, i = home(id, mask);
 
     while (slots[i] != 0 && (slots[i] & ~BIT) != id)
         i = (i + 1) & mask;
-    return i;
+    return &slots[i];
+}
+
+static void put(weft__idset_table *table, uint64_t entry)
+{
+    *place(table, entry & ~BIT) = entry;
+    table->n++;
 }
 
 weft_status weft__idset_grow(weft__idset *set)
 {
-    uint32_t mask = set->mask * 2 + 1;
-    uint64_t *slots;
+    weft__idset_table *old = set->table, *table;
+    uint32_t capacity = old != NULL ? (old->mask + 1) * 2 : FIRST_CAPACITY;
 
-    if (set->slots == NULL) {
-        set->slots = set->few;
-        set->mask = WEFT__IDSET_INLINE - 1;
-        set->room = WEFT__IDSET_INLINE / 4 * 3;
-        return WEFT_OK;
-    }
-    slots = weft_calloc((size_t)mask + 1, sizeof(*slots));
-    if (slots == NULL)
+    table = weft_calloc(1, sizeof(*table) + capacity * sizeof(table->slots[0]));
+    if (table == NULL)
         return WEFT_ENOMEM;
-    for (uint32_t i = 0; i <= set->mask; i++)
-        if (set->slots[i] != 0)
-            slots[place(slots, mask, set->slots[i] & ~BIT)] = set->slots[i];
-    if (set->slots != set->few)
-        weft_free(set->slots);
-    set->slots = slots;
-    set->mask = mask;
-    set->room = (mask + 1) / 4 * 3;
+    table->mask = capacity - 1;
+    table->room = capacity / 4 * 3;
+    if (old == NULL) {
+        put(table, set->one);
+        set->one = 0;
+    } else {
+        for (uint32_t i = 0; i <= old->mask; i++)
+            if (old->slots[i] != 0)
+                put(table, old->slots[i]);
+        weft_free(old);
+    }
+    set->table = table;
     return WEFT_OK;
 }
 
 void weft__idset_add(weft__idset *set, uint64_t id, bool bit)
 {
-    set->slots[place(set->slots, set->mask, id)] = id | (bit ? BIT : 0);
-    set->n++;
+    uint64_t entry = id | (bit ? BIT : 0);
+
+    if (set->table != NULL)
+        put(set->table, entry);
+    else
+        set->one = entry;
 }
 
-uint64_t *weft__idset_find(const weft__idset *set, uint64_t id)
+uint64_t *weft__idset_find(weft__idset *set, uint64_t id)
 {
-    uint32_t i;
+    uint64_t *slot = &set->one;
 
-    if (set->n == 0 || id == 0)
+    if (id == 0)
         return NULL;
-    i = place(set->slots, set->mask, id);
-    return set->slots[i] != 0 ? &set->slots[i] : NULL;
+    if (set->table != NULL)
+        slot = place(set->table, id);
+    return (*slot & ~BIT) == id ? slot : NULL;
 }
 
 void weft__idset_remove_found(weft__idset *set, uint64_t *found)
 {
-    uint64_t *slots = set->slots;
-    uint32_t mask = set->mask, i = (uint32_t)(found - slots);
+    weft__idset_table *table = set->table;
+    uint64_t *slots;
+    uint32_t mask, i;
 
-    set->n--;
+    if (table == NULL) {
+        *found = 0;
+        return;
+    }
+    slots = table->slots;
+    mask = table->mask;
+    i = (uint32_t)(found - slots);
+    table->n--;
     for (uint32_t j = (i + 1) & mask; slots[j] != 0; j = (j + 1) & mask) {
         uint32_t h = home(slots[j], mask);
 
@@ -95,20 +115,30 @@ bool weft__idset_remove(weft__idset *set, uint64_t id)
 
 void weft__idset_remove_above(weft__idset *set, uint64_t last)
 {
-    if (set->n == 0)
+    weft__idset_table *table = set->table;
+
+    if (table == NULL) {
+        if ((set->one & ~BIT) > last)
+            set->one = 0;
         return;
-    for (uint32_t i = 0; i <= set->mask;) {
-        if ((set->slots[i] & ~BIT) > last)
-            weft__idset_remove_found(set, &set->slots[i]); /* another may be
-                                                              here now */
+    }
+    for (uint32_t i = 0; i <= table->mask;) {
+        if ((table->slots[i] & ~BIT) > last)
+            weft__idset_remove_found(set, &table->slots[i]); /* another may be
+                                                                here now */
         else
             i++;
     }
 }
 
+void weft__idset_trim(weft__idset *set)
+{
+    if (weft__idset_count(set) == 0)
+        weft__idset_fini(set);
+}
+
 void weft__idset_fini(weft__idset *set)
 {
-    if (set->slots != set->few)
-        weft_free(set->slots);
+    weft_free(set->table);
     memset(set, 0, sizeof(*set));
 }

@@ -52,18 +52,26 @@ weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
     return WEFT_OK;
 }
 
-weft_status weft__native_fail(weft__native *w, weft_status status,
-                              const char *why)
+static const struct {
+    weft_status status;
+    const char *why;
+} faults[] = {
+#define WEFT__FAULT(name, status, why) {status, why},
+    WEFT__NATIVE_FAULTS(WEFT__FAULT)
+#undef WEFT__FAULT
+};
+
+weft_status weft__native_fail(weft__native *w, weft__native_fault fault)
 {
+    weft_status status = faults[fault].status;
     weft__reason reason = {
         .code = status == WEFT_ELIMIT ? WEFT_RESOURCE_EXHAUSTED : WEFT_INTERNAL,
-        .text = weft__slice_of(why)};
+        .text = weft__slice_of(faults[fault].why)};
 
-    w->dead = status;
-    w->wire.why = why;
+    w->fault = (uint8_t)fault;
     if (w->version == 1) /* the connection closes, whether or not it is told */
         (void)weft__native_send_reason(
-            w, WEFT__FRAME_GOAWAY, w->conf.server ? w->last_id : 0, &reason);
+            w, WEFT__FRAME_GOAWAY, w->conf->server ? w->last_id : 0, &reason);
     return status;
 }
 
@@ -87,22 +95,16 @@ bool weft__payload_by_ref(const weft__payload *payload)
 }
 
 static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
-                        weft__outq *out, weft__wire_sink sink, void *user)
+                        weft__outq *out)
 {
     weft__native *w = native(wire);
 
     w->wire.ops = &weft__native_wire;
-    w->conf = *conf;
-    if (w->conf.max_frame_bytes < WEFT__MIN_FRAME_BYTES)
-        w->conf.max_frame_bytes = WEFT__MIN_FRAME_BYTES;
-    if (w->conf.max_metadata > WEFT__MAX_PAIRS)
-        w->conf.max_metadata = WEFT__MAX_PAIRS;
+    w->conf = conf;
     w->out = out;
-    w->sink = sink;
-    w->user = user;
     w->version = -1;
-    w->peer = (weft__settings){.max_frame_bytes = WEFT__V0_MAX_BODY,
-                               .max_in_flight = UINT32_MAX};
+    w->peer_frame_bytes = WEFT__V0_MAX_BODY;
+    w->peer_in_flight = UINT32_MAX;
     return WEFT_OK;
 }
 
@@ -111,7 +113,8 @@ static void fini(weft__wire *wire)
     weft__native *w = native(wire);
 
     weft__idset_fini(&w->calls);
-    weft__v0_fini(&w->v0);
+    if (w->conf->server)
+        weft__v0_fini(w);
 }
 
 static weft_status send_goaway(weft__native *w)
@@ -121,12 +124,11 @@ static weft_status send_goaway(weft__native *w)
                                weft__slice_of(weft_status_text(w->going_why))};
     weft_status status;
 
-    status = weft__native_send_reason(w, WEFT__FRAME_GOAWAY,
-                                      w->conf.server ? w->last_id : 0, &reason);
+    status = weft__native_send_reason(
+        w, WEFT__FRAME_GOAWAY, w->conf->server ? w->last_id : 0, &reason);
     if (status != WEFT_OK)
         return status;
     w->goaway_sent = true;
-    w->goaway_id = w->last_id;
     return WEFT_OK;
 }
 
@@ -138,22 +140,28 @@ static void goaway(weft__wire *wire, weft_status why, const char *text)
     if (w->going)
         return;
     w->going = true;
-    w->going_why = why;
+    w->going_why = (int8_t)why;
     if (w->version != 1)
         return;
     reason.text = weft__slice_of(text != NULL ? text : weft_status_text(why));
     /* A peer that could not be told has its calls refused all the same. */
     (void)weft__native_send_reason(w, WEFT__FRAME_GOAWAY,
-                                   w->conf.server ? w->last_id : 0, &reason);
+                                   w->conf->server ? w->last_id : 0, &reason);
     w->goaway_sent = true;
-    w->goaway_id = w->last_id;
+}
+
+static uint32_t max_frame_bytes(const weft__wire_conf *conf)
+{
+    return conf->max_frame_bytes > WEFT__MIN_FRAME_BYTES
+               ? conf->max_frame_bytes
+               : WEFT__MIN_FRAME_BYTES;
 }
 
 static weft_status send_settings(weft__native *w)
 {
-    weft__settings own = {.max_frame_bytes = w->conf.max_frame_bytes,
+    weft__settings own = {.max_frame_bytes = max_frame_bytes(w->conf),
                           .max_in_flight =
-                              w->conf.server ? w->conf.max_in_flight : 0,
+                              w->conf->server ? w->conf->max_in_flight : 0,
                           .compressions = 1u << WEFT__IDENTITY};
     uint8_t body[WEFT__SETTINGS_MAX];
     weft__frame frame = {.version = 1,
@@ -162,6 +170,12 @@ static weft_status send_settings(weft__native *w)
 
     frame.length = (uint32_t)(weft__settings_put(body, &own) - body);
     return weft__native_send(w, &frame, body);
+}
+
+static void take_settings(weft__native *w, const weft__settings *peer)
+{
+    w->peer_frame_bytes = peer->max_frame_bytes;
+    w->peer_in_flight = peer->max_in_flight;
 }
 
 /* The peer asks: our settings the first time, an empty answer from then on. */
@@ -175,7 +189,7 @@ static weft_status answer_heartbeat(weft__native *w, const weft__frame *asked)
 
     if (w->out->bytes > WEFT__PONG_UNSENT_MAX)
         return WEFT_OK;
-    if (!w->conf.server || w->settings_sent)
+    if (!w->conf->server || w->settings_sent)
         return weft__native_send(w, &frame, NULL);
     if ((status = send_settings(w)) != WEFT_OK)
         return status;
@@ -188,25 +202,26 @@ static weft_status on_heartbeat(weft__native *w, const weft__frame *frame,
                                 const uint8_t *body, weft__wire_input *in)
 {
     weft__wire_event event = {.parts = WEFT__PONG, .input = in};
-    weft__settings peer = w->peer;
+    weft__settings peer = {.max_frame_bytes = w->peer_frame_bytes,
+                           .max_in_flight = w->peer_in_flight};
     weft_status status;
 
     if (!weft__settings_decode(&peer, body, frame->length))
-        return weft__native_fail(w, WEFT_EPROTO, "malformed settings");
+        return weft__native_fail(w, WEFT__NATIVE_BAD_SETTINGS);
     if ((frame->req_type & WEFT__FLAG_ANSWER) == 0) {
         if ((status = answer_heartbeat(w, frame)) != WEFT_OK)
             return status;
-        w->peer = peer;
+        take_settings(w, &peer);
         return WEFT_OK;
     }
-    if (!w->ready && (!w->conf.server || frame->length != 0)) {
-        if (!w->conf.server && (status = send_settings(w)) != WEFT_OK)
+    if (!w->ready && (!w->conf->server || frame->length != 0)) {
+        if (!w->conf->server && (status = send_settings(w)) != WEFT_OK)
             return status;
         w->ready = true;
         event.parts = WEFT__READY;
     }
-    w->peer = peer;
-    w->sink(w->user, &event);
+    take_settings(w, &peer);
+    in->sink(in->user, &event);
     return WEFT_OK;
 }
 
@@ -222,15 +237,15 @@ static void on_goaway(weft__native *w, const weft__frame *frame,
     event.status = weft_status_to_rpc((int)(reason.code & 0xffff));
     event.message = reason.text;
     w->goaway_received = true;
-    if (!w->conf.server)
+    if (!w->conf->server)
         weft__idset_remove_above(&w->calls, frame->id);
-    w->sink(w->user, &event);
+    in->sink(in->user, &event);
 }
 
 static weft_status on_frame(weft__native *w, const weft__frame *frame,
                             const uint8_t *body, weft__wire_input *in)
 {
-    bool server = w->conf.server;
+    bool server = w->conf->server;
 
     /* A version that nobody has defined yet is read as gorpc reads it, unless
      * the peer has shown that it speaks version 1. */
@@ -274,23 +289,23 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
 
     in->consumed = in->need = 0;
     in->block_taken = false;
-    if (w->dead != WEFT_OK)
-        return w->dead;
+    if (w->fault != WEFT__NATIVE_ALIVE)
+        return faults[w->fault].status;
     while (!wire->paused && in->consumed < in->len) {
         const uint8_t *p = in->data + in->consumed;
         size_t left = in->len - in->consumed, size;
 
         if (p[0] != WEFT__FRAME_MAGIC)
-            return weft__native_fail(w, WEFT_EPROTO, "a frame without magic");
+            return weft__native_fail(w, WEFT__NATIVE_NO_MAGIC);
         in->need = WEFT__FRAME_HEADER;
         if (left < WEFT__FRAME_HEADER)
             break;
         weft__frame_get(p, &frame);
-        if (frame.length > w->conf.max_frame_bytes) {
+        if (frame.length > w->conf->max_frame_bytes &&
+            frame.length > WEFT__MIN_FRAME_BYTES) {
             if (frame.version == 1)
                 w->version = 1; /* it will understand the reason */
-            return weft__native_fail(w, WEFT_ELIMIT,
-                                     "a frame over max_frame_bytes");
+            return weft__native_fail(w, WEFT__NATIVE_BIG_FRAME);
         }
         size = WEFT__FRAME_HEADER + (size_t)frame.length;
         in->need = size;
@@ -302,7 +317,7 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
         if (status == WEFT_ENOMEM)
             in->consumed -= size;
         if (status == WEFT_OK)
-            status = w->dead;
+            status = faults[w->fault].status;
         if (status != WEFT_OK)
             return status;
         if (in->block_taken || ++frames == in->max_frames)
@@ -327,7 +342,7 @@ static void reset(weft__wire *wire, weft__stream_id stream, weft_status why)
 {
     weft__native *w = native(wire);
 
-    (w->conf.server ? weft__server_reset : weft__client_reset)(w, stream, why);
+    (w->conf->server ? weft__server_reset : weft__client_reset)(w, stream, why);
 }
 
 static bool ping(weft__wire *wire)
@@ -346,18 +361,24 @@ static bool ping(weft__wire *wire)
 static void info(const weft__wire *wire, weft__wire_info *out)
 {
     const weft__native *w = (const weft__native *)wire;
-    bool server = w->conf.server;
+    bool server = w->conf->server;
 
     *out = (weft__wire_info){.version = w->version,
                              .max_frame_bytes = w->version == 1
-                                                    ? w->peer.max_frame_bytes
+                                                    ? w->peer_frame_bytes
                                                     : WEFT__V0_MAX_BODY,
                              .window = server ? 0 : weft__client_window(w),
                              .in_flight = server ? weft__server_in_flight(w)
                                                  : weft__client_in_flight(w),
                              .goaway_received = w->goaway_received,
                              .goaway_sent = w->going,
-                             .strays = w->strays};
+                             .strays = w->strays,
+                             .why = faults[w->fault].why};
+}
+
+static void trim(weft__wire *wire)
+{
+    weft__idset_trim(&native(wire)->calls);
 }
 
 const weft__wire_ops weft__native_wire = {
@@ -373,4 +394,5 @@ const weft__wire_ops weft__native_wire = {
     .goaway = goaway,
     .ping = ping,
     .info = info,
+    .trim = trim,
 };

@@ -7,19 +7,19 @@
 
 uint32_t weft__client_in_flight(const weft__native *w)
 {
-    return w->calls.n + (w->v0_call != 0);
+    return weft__idset_count(&w->calls) + (w->v0_call != 0);
 }
 
 uint32_t weft__client_window(const weft__native *w)
 {
-    if (!w->ready || w->going || w->goaway_received || w->dead != WEFT_OK ||
-        w->last_id >= WEFT__MAX_ID)
+    uint32_t n = weft__idset_count(&w->calls);
+
+    if (!w->ready || w->going || w->goaway_received ||
+        w->fault != WEFT__NATIVE_ALIVE || w->last_id >= WEFT__MAX_ID)
         return 0;
     if (w->version == 0)
         return w->v0_call == 0;
-    return w->peer.max_in_flight > w->calls.n
-               ? w->peer.max_in_flight - w->calls.n
-               : 0;
+    return w->peer_in_flight > n ? w->peer_in_flight - n : 0;
 }
 
 weft_status weft__client_start(weft__wire *wire)
@@ -55,7 +55,7 @@ weft_status weft__client_request(weft__wire *wire,
     if ((status = weft__request_head_size(&head, &head_size)) != WEFT_OK)
         return status;
     if (head_size + head.payload_len >
-        (head.v0 ? WEFT__V0_MAX_BODY : w->peer.max_frame_bytes))
+        (head.v0 ? WEFT__V0_MAX_BODY : w->peer_frame_bytes))
         return WEFT_ELIMIT;
     if ((status = weft__idset_reserve(&w->calls)) != WEFT_OK)
         return status;
@@ -103,7 +103,7 @@ void weft__client_reset(weft__native *w, weft__stream_id stream,
 
 /* A reply whose envelope we cannot take ends its call like any other failure.
  */
-static void end(weft__native *w, weft__wire_event *event, weft_status status,
+static void end(weft__wire_event *event, weft_status status,
                 const weft__envelope *env)
 {
     event->parts = WEFT__END;
@@ -123,21 +123,14 @@ static void end(weft__native *w, weft__wire_event *event, weft_status status,
             event->payload = env->payload;
         }
     }
-    w->sink(w->user, event);
-}
-
-static weft__envelope envelope(const weft__native *w, weft__pair *pairs)
-{
-    return (weft__envelope){.pairs = pairs,
-                            .max_pairs = w->conf.max_metadata,
-                            .max_pair_bytes = w->conf.max_metadata_bytes};
+    event->input->sink(event->input->user, event);
 }
 
 void weft__client_data(weft__native *w, const weft__frame *frame,
                        const uint8_t *body, weft__wire_input *in)
 {
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = envelope(w, pairs);
+    weft__envelope env = weft__native_envelope(w, pairs);
     weft__wire_event event = {.input = in, .stream = frame->id};
     weft_status status;
 
@@ -152,14 +145,14 @@ void weft__client_data(weft__native *w, const weft__frame *frame,
         status = weft__response_decode(&env, body, frame->length);
         event.status = env.code <= 16 ? (weft_status)env.code : WEFT_UNKNOWN;
     }
-    end(w, &event, status, &env);
+    end(&event, status, &env);
 }
 
 void weft__client_v0(weft__native *w, const weft__frame *frame,
                      const uint8_t *body, weft__wire_input *in)
 {
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = envelope(w, pairs);
+    weft__envelope env = weft__native_envelope(w, pairs);
     weft__wire_event event = {.input = in, .v0 = true};
     weft_status status;
     bool abandoned = w->v0_abandoned;
@@ -168,7 +161,7 @@ void weft__client_v0(weft__native *w, const weft__frame *frame,
         w->version = 0;
         w->ready = true;
         event.parts = WEFT__READY;
-        w->sink(w->user, &event);
+        in->sink(in->user, &event);
         return;
     }
     if (w->version != 0 || w->v0_call == 0) {
@@ -180,7 +173,7 @@ void weft__client_v0(weft__native *w, const weft__frame *frame,
     w->v0_abandoned = false;
     if (abandoned) {
         event.parts = WEFT__DISCARDED; /* the window is open again */
-        w->sink(w->user, &event);
+        in->sink(in->user, &event);
         return;
     }
     status = weft__response_decode(&env, body, frame->length);
@@ -188,7 +181,7 @@ void weft__client_v0(weft__native *w, const weft__frame *frame,
     if (env.payload.len == WEFT__V0_FILLER_BYTES &&
         memcmp(env.payload.data, weft__v0_filler, WEFT__V0_FILLER_BYTES) == 0)
         env.payload.len = 0;
-    end(w, &event, status, &env);
+    end(&event, status, &env);
 }
 
 void weft__client_reset_frame(weft__native *w, const weft__frame *frame,
@@ -210,5 +203,5 @@ void weft__client_reset_frame(weft__native *w, const weft__frame *frame,
     event.raw_code = reason.code;
     event.message = reason.text;
     event.unprocessed = reason.unprocessed;
-    w->sink(w->user, &event);
+    in->sink(in->user, &event);
 }

@@ -53,38 +53,52 @@ typedef struct weft__v0_reply {
 /* A ring of those between the oldest call without a sent reply and the newest.
  */
 typedef struct weft__v0_fifo {
-    weft__v0_reply *ring;
-    uint32_t cap;   /* a power of two, or 0 */
+    uint64_t first; /* number of the oldest: its id is WEFT__V0_ID | first */
+    uint32_t cap;   /* a power of two */
     uint32_t n;     /* entries */
     uint32_t open;  /* of them not answered */
-    uint64_t first; /* number of the oldest: its id is WEFT__V0_ID | first */
+    weft__v0_reply ring[];
 } weft__v0_fifo;
 
+/* Why feed() fails for good: a static phrase for each. */
+#define WEFT__NATIVE_FAULTS(X)                                                 \
+    X(ALIVE, WEFT_OK, NULL)                                                    \
+    X(NO_MAGIC, WEFT_EPROTO, "a frame without magic")                          \
+    X(BAD_SETTINGS, WEFT_EPROTO, "malformed settings")                         \
+    X(OLD_ID, WEFT_EPROTO, "an id that did not rise")                          \
+    X(BIG_FRAME, WEFT_ELIMIT, "a frame over max_frame_bytes")                  \
+    X(PIPELINED, WEFT_ELIMIT, "more calls pipelined than max_in_flight")       \
+    X(UNANSWERED, WEFT_EIO, "no memory to answer a call")
+
+typedef enum weft__native_fault {
+#define WEFT__FAULT(name, status, why) WEFT__NATIVE_##name,
+    WEFT__NATIVE_FAULTS(WEFT__FAULT)
+#undef WEFT__FAULT
+} weft__native_fault;
+
+/* There is one for each connection, most of which idle: what only some need is
+ * allocated when they do. */
 typedef struct weft__native {
     weft__wire wire; /* first */
-    weft__wire_conf conf;
+    const weft__wire_conf *conf;
     weft__outq *out;
-    weft__wire_sink sink;
-    void *user;
-
-    weft__settings peer;
-    int version;
-    bool ready;         /* the peer's settings (or version 0) are known */
-    bool settings_sent; /* server */
-    bool going;         /* goaway() was called */
-    bool goaway_sent;   /* and said; not while the version is unknown */
-    bool goaway_received;
-    weft_status going_why;
-    weft_status dead; /* feed() has failed for good with this */
-
-    uint64_t last_id;   /* server: highest seen; client: last used */
-    uint64_t goaway_id; /* server: highest that is processed */
-    uint64_t strays;
     weft__idset calls; /* in flight, version 1; the bit: one-way */
-
-    weft__v0_fifo v0;  /* server */
-    uint64_t v0_call;  /* client: the one call in flight, or 0 */
-    bool v0_abandoned; /* its reply is awaited only to be dropped */
+    uint64_t last_id;  /* server: highest seen; client: last used */
+    union {
+        weft__v0_fifo *v0; /* server: NULL until a version 0 peer calls */
+        uint64_t v0_call;  /* client: the one call in flight, or 0 */
+    };
+    uint32_t peer_frame_bytes, peer_in_flight; /* of the peer's settings */
+    uint32_t strays;
+    int8_t version;
+    int8_t going_why;       /* weft_status */
+    uint8_t fault;          /* weft__native_fault */
+    bool ready : 1;         /* the peer's settings (or version 0) are known */
+    bool settings_sent : 1; /* server */
+    bool going : 1;         /* goaway() was called */
+    bool goaway_sent : 1;   /* and said; not while the version is unknown */
+    bool goaway_received : 1;
+    bool v0_abandoned : 1; /* v0_call's reply is awaited only to be dropped */
 } weft__native;
 
 /* Queues a frame with a small body that is copied. */
@@ -92,10 +106,21 @@ weft_status weft__native_send(weft__native *w, const weft__frame *frame,
                               const void *body);
 weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
                                      const weft__reason *reason);
-/* The connection is lost: remembers it, says why to a peer of version 1. */
-weft_status weft__native_fail(weft__native *w, weft_status status,
-                              const char *why);
+/* The connection is lost: remembers it, says why to a peer of version 1.
+ * Returns the fault's status. */
+weft_status weft__native_fail(weft__native *w, weft__native_fault fault);
 weft__slice weft__slice_of(const char *text);
+/* To be decoded, with room for WEFT__MAX_PAIRS pairs. */
+static inline weft__envelope weft__native_envelope(const weft__native *w,
+                                                   weft__pair *pairs)
+{
+    uint32_t most = w->conf->max_metadata;
+
+    return (weft__envelope){.pairs = pairs,
+                            .max_pairs =
+                                most < WEFT__MAX_PAIRS ? most : WEFT__MAX_PAIRS,
+                            .max_pair_bytes = w->conf->max_metadata_bytes};
+}
 bool weft__is_protobuf(weft__slice content_type); /* empty: it is */
 
 /* Writes a payload (or its filler); runs release. */
@@ -137,9 +162,10 @@ uint32_t weft__client_in_flight(const weft__native *w);
  * takes the newest place back; answer(): ENOENT, ENOMEM, ELIMIT. */
 weft_status weft__v0_push(weft__native *w, uint64_t *number);
 void weft__v0_undo(weft__native *w);
-bool weft__v0_is_open(const weft__v0_fifo *fifo, uint64_t number);
+uint32_t weft__v0_open(const weft__native *w);    /* not answered */
+uint32_t weft__v0_pending(const weft__native *w); /* no reply sent */
 weft_status weft__v0_answer(weft__native *w, uint64_t number,
                             const weft__wire_response *response);
-void weft__v0_fini(weft__v0_fifo *fifo);
+void weft__v0_fini(weft__native *w);
 
 #endif /* WEFT_NATIVE_INTERNAL_H */

@@ -10,7 +10,7 @@ enum { GORPC_SERVER_ERROR = 100, GORPC_CLIENT_ERROR = 301 };
 
 uint32_t weft__server_in_flight(const weft__native *w)
 {
-    return w->calls.n + w->v0.open;
+    return weft__idset_count(&w->calls) + weft__v0_open(w);
 }
 
 /* As gorpc has it: "/service/method", cut at the last slash. */
@@ -32,16 +32,8 @@ static const char *compression_text(uint8_t compression)
     }
 }
 
-static weft__envelope envelope(const weft__native *w, weft__pair *pairs)
-{
-    return (weft__envelope){.pairs = pairs,
-                            .max_pairs = w->conf.max_metadata,
-                            .max_pair_bytes = w->conf.max_metadata_bytes};
-}
-
-static void emit_call(weft__native *w, weft__stream_id stream,
-                      weft__call_kind kind, bool v0, const weft__envelope *env,
-                      weft__wire_input *in)
+static void emit_call(weft__stream_id stream, weft__call_kind kind, bool v0,
+                      const weft__envelope *env, weft__wire_input *in)
 {
     weft__wire_event event = {.parts =
                                   WEFT__HEADERS | WEFT__MESSAGE | WEFT__END,
@@ -57,13 +49,13 @@ static void emit_call(weft__native *w, weft__stream_id stream,
                               .trace = env->trace,
                               .payload = env->payload};
 
-    w->sink(w->user, &event);
+    in->sink(in->user, &event);
 }
 
-static void emit_refused(weft__native *w, weft__wire_event *event)
+static void emit_refused(weft__wire_event *event)
 {
     event->parts = WEFT__REFUSED;
-    w->sink(w->user, event);
+    event->input->sink(event->input->user, event);
 }
 
 /* Why a version 1 frame that begins a call cannot be one; OK: it can. */
@@ -93,7 +85,7 @@ static weft_status judge(weft__native *w, const weft__frame *frame,
         env->why = "the kind of call is not known";
         return WEFT_UNIMPLEMENTED;
     }
-    if (weft__server_in_flight(w) >= w->conf.max_in_flight) {
+    if (weft__server_in_flight(w) >= w->conf->max_in_flight) {
         env->why = "over max_in_flight_per_connection calls";
         return WEFT_RESOURCE_EXHAUSTED;
     }
@@ -113,12 +105,12 @@ weft_status weft__server_data(weft__native *w, const weft__frame *frame,
 {
     uint8_t kind = frame->req_type & WEFT__KIND_MASK;
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = envelope(w, pairs);
+    weft__envelope env = weft__native_envelope(w, pairs);
     weft_status refused, status;
 
     if (frame->id <= w->last_id) {
         if (kind <= WEFT__ONE_WAY)
-            return weft__native_fail(w, WEFT_EPROTO, "an id that did not rise");
+            return weft__native_fail(w, WEFT__NATIVE_OLD_ID);
         w->strays++; /* more of a stream that was refused */
         return WEFT_OK;
     }
@@ -128,7 +120,7 @@ weft_status weft__server_data(weft__native *w, const weft__frame *frame,
             return status;
         weft__idset_add(&w->calls, frame->id, kind == WEFT__ONE_WAY);
         w->last_id = frame->id;
-        emit_call(w, frame->id, (weft__call_kind)kind, false, &env, in);
+        emit_call(frame->id, (weft__call_kind)kind, false, &env, in);
         return WEFT_OK;
     }
 
@@ -148,7 +140,7 @@ weft_status weft__server_data(weft__native *w, const weft__frame *frame,
                                            &reason)) != WEFT_OK)
         return status;
     w->last_id = frame->id;
-    emit_refused(w, &event);
+    emit_refused(&event);
     return WEFT_OK;
 }
 
@@ -167,7 +159,7 @@ static void judge_v0(weft__native *w, const weft__frame *frame,
     } else if (status != WEFT_OK || env->payload.len == 0) {
         answer->raw_code = GORPC_SERVER_ERROR;
         env->why = "server internal error";
-    } else if (weft__server_in_flight(w) >= w->conf.max_in_flight) {
+    } else if (weft__server_in_flight(w) >= w->conf->max_in_flight) {
         answer->raw_code = WEFT_RESOURCE_EXHAUSTED;
         env->why = "over max_in_flight_per_connection calls";
     }
@@ -181,23 +173,22 @@ weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
                             const uint8_t *body, weft__wire_input *in)
 {
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = envelope(w, pairs);
+    weft__envelope env = weft__native_envelope(w, pairs);
     weft__wire_response answer = {0};
     weft_status status;
     uint64_t number;
 
     /* Refused calls wait for their turn too, which must not cost without end.
      */
-    if (w->v0.n >= 64 + 2 * (uint64_t)w->conf.max_in_flight)
-        return weft__native_fail(w, WEFT_ELIMIT,
-                                 "more calls pipelined than max_in_flight");
+    if (weft__v0_pending(w) >= 64 + 2 * (uint64_t)w->conf->max_in_flight)
+        return weft__native_fail(w, WEFT__NATIVE_PIPELINED);
     judge_v0(w, frame, body, &env, &answer);
     if ((status = weft__v0_push(w, &number)) != WEFT_OK)
         return status;
     if (answer.raw_code == 0) {
         if (w->version == -1)
             w->version = 0;
-        emit_call(w, WEFT__V0_ID | number, WEFT__UNARY, true, &env, in);
+        emit_call(WEFT__V0_ID | number, WEFT__UNARY, true, &env, in);
         return WEFT_OK;
     }
     if ((status = weft__v0_answer(w, number, &answer)) != WEFT_OK) {
@@ -215,7 +206,7 @@ weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
                               .raw_code = answer.raw_code,
                               .message = answer.message};
 
-    emit_refused(w, &event);
+    emit_refused(&event);
     return WEFT_OK;
 }
 
@@ -236,7 +227,7 @@ void weft__server_reset_frame(weft__native *w, const weft__frame *frame,
                        : WEFT_CANCELLED;
     event.raw_code = reason.code;
     event.message = reason.text;
-    w->sink(w->user, &event);
+    in->sink(in->user, &event);
 }
 
 weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
@@ -272,7 +263,7 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
     }
     if ((status = weft__response_head_size(&head, &head_size)) != WEFT_OK)
         return status;
-    if (head_size + head.payload_len > w->peer.max_frame_bytes)
+    if (head_size + head.payload_len > w->peer_frame_bytes)
         return WEFT_ELIMIT;
 
     frame.length = (uint32_t)(head_size + head.payload_len);
@@ -318,5 +309,5 @@ void weft__server_reset(weft__native *w, weft__stream_id stream,
     }
     /* A client that is never told would wait for ever. */
     if (status == WEFT_ENOMEM)
-        weft__native_fail(w, WEFT_EIO, "no memory to answer a call");
+        weft__native_fail(w, WEFT__NATIVE_UNANSWERED);
 }

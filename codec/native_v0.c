@@ -9,30 +9,56 @@
 
 #include <weft/mem.h>
 
-static weft__v0_reply *at(const weft__v0_fifo *fifo, uint64_t number)
+static weft__v0_reply *at(weft__v0_fifo *fifo, uint64_t number)
 {
     return &fifo->ring[number & (fifo->cap - 1)];
 }
 
-bool weft__v0_is_open(const weft__v0_fifo *fifo, uint64_t number)
+uint32_t weft__v0_open(const weft__native *w)
 {
-    return number >= fifo->first && number - fifo->first < fifo->n &&
-           at(fifo, number)->frame == NULL;
+    return w->v0 != NULL ? w->v0->open : 0;
+}
+
+uint32_t weft__v0_pending(const weft__native *w)
+{
+    return w->v0 != NULL ? w->v0->n : 0;
+}
+
+static bool is_open(weft__v0_fifo *fifo, uint64_t number)
+{
+    return fifo != NULL && number >= fifo->first &&
+           number - fifo->first < fifo->n && at(fifo, number)->frame == NULL;
+}
+
+/* The same ring, twice as large; or the first one. */
+static weft__v0_fifo *grow(weft__v0_fifo *old)
+{
+    uint32_t cap = old != NULL ? old->cap * 2 : 4;
+    weft__v0_fifo *fifo =
+        weft_malloc(sizeof(*fifo) + cap * sizeof(fifo->ring[0]));
+
+    if (fifo == NULL)
+        return NULL;
+    *fifo = (weft__v0_fifo){.cap = cap};
+    if (old == NULL)
+        return fifo;
+    fifo->first = old->first;
+    fifo->n = old->n;
+    fifo->open = old->open;
+    for (uint64_t i = old->first; i < old->first + old->n; i++)
+        *at(fifo, i) = *at(old, i);
+    weft_free(old);
+    return fifo;
 }
 
 weft_status weft__v0_push(weft__native *w, uint64_t *number)
 {
-    weft__v0_fifo *fifo = &w->v0, grown = *fifo;
+    weft__v0_fifo *fifo = w->v0;
 
-    if (fifo->n == fifo->cap) {
-        grown.cap = fifo->cap != 0 ? fifo->cap * 2 : 4;
-        grown.ring = weft_malloc(grown.cap * sizeof(*grown.ring));
-        if (grown.ring == NULL)
+    if (fifo == NULL || fifo->n == fifo->cap) {
+        if ((fifo = grow(fifo)) == NULL)
             return WEFT_ENOMEM;
-        for (uint64_t i = fifo->first; i < fifo->first + fifo->n; i++)
-            *at(&grown, i) = *at(fifo, i);
-        weft_free(fifo->ring);
-        *fifo = grown;
+        w->v0 = fifo;
     }
     *number = fifo->first + fifo->n;
     *at(fifo, *number) = (weft__v0_reply){0};
@@ -43,8 +69,8 @@ weft_status weft__v0_push(weft__native *w, uint64_t *number)
 
 void weft__v0_undo(weft__native *w)
 {
-    w->v0.n--;
-    w->v0.open--;
+    w->v0->n--;
+    w->v0->open--;
 }
 
 /* The frame of one reply, whole. */
@@ -98,10 +124,10 @@ static uint8_t *put(uint8_t *p, const encoded *e, bool by_ref)
 static weft_status park(weft__native *w, weft__v0_reply *reply,
                         const encoded *e)
 {
-    size_t size = WEFT__FRAME_HEADER + (size_t)e->frame.length;
-    uint8_t *p = weft_malloc(size);
+    uint32_t size = WEFT__FRAME_HEADER + e->frame.length;
+    uint8_t *p;
 
-    if (p == NULL)
+    if (size > UINT32_MAX - w->wire.held || (p = weft_malloc(size)) == NULL)
         return WEFT_ENOMEM;
     put(p, e, false);
     reply->frame = p;
@@ -113,7 +139,7 @@ static weft_status park(weft__native *w, weft__v0_reply *reply,
 /* Queues e, the oldest call's, and the parked replies behind it. */
 static weft_status send_run(weft__native *w, const encoded *e)
 {
-    weft__v0_fifo *fifo = &w->v0;
+    weft__v0_fifo *fifo = w->v0;
     const weft__payload *payload = &e->head.response->payload;
     bool by_ref = e->head.has_payload && weft__payload_by_ref(payload);
     uint64_t i = fifo->first + 1, end = fifo->first + fifo->n;
@@ -140,7 +166,7 @@ static weft_status send_run(weft__native *w, const encoded *e)
         p += reply->size;
         weft_free(reply->frame);
     }
-    w->wire.held -= parked;
+    w->wire.held -= (uint32_t)parked;
     fifo->n -= (uint32_t)(end - fifo->first);
     fifo->first = end;
     return WEFT_OK;
@@ -149,11 +175,11 @@ static weft_status send_run(weft__native *w, const encoded *e)
 weft_status weft__v0_answer(weft__native *w, uint64_t number,
                             const weft__wire_response *response)
 {
-    weft__v0_fifo *fifo = &w->v0;
+    weft__v0_fifo *fifo = w->v0;
     weft_status status;
     encoded e;
 
-    if (!weft__v0_is_open(fifo, number))
+    if (!is_open(fifo, number))
         return WEFT_ENOENT;
     if ((status = encode(&e, response)) != WEFT_OK)
         return status;
@@ -164,10 +190,14 @@ weft_status weft__v0_answer(weft__native *w, uint64_t number,
     return status;
 }
 
-void weft__v0_fini(weft__v0_fifo *fifo)
+void weft__v0_fini(weft__native *w)
 {
+    weft__v0_fifo *fifo = w->v0;
+
+    if (fifo == NULL)
+        return;
     for (uint64_t i = fifo->first; i < fifo->first + fifo->n; i++)
         weft_free(at(fifo, i)->frame);
-    weft_free(fifo->ring);
-    *fifo = (weft__v0_fifo){0};
+    weft_free(fifo);
+    w->v0 = NULL;
 }

@@ -339,8 +339,7 @@ static weft_status make(weft__conn **out, weft_loop *loop,
     weft__outq_init(&conn->out, loop);
     weft_timer_init(&conn->timer, loop, weft__conn_on_timer, conn);
     conn->timer.name = "connection timer";
-    status = wire->init(conn->wire, &conf->wire_conf, &conn->out,
-                        weft__conn_on_wire, conn);
+    status = wire->init(conn->wire, &conf->wire_conf, &conn->out);
     if (status != WEFT_OK) {
         weft_free(conn);
         return status;

@@ -123,7 +123,6 @@ void weft__conn_readable(weft__conn *conn);
 void weft__conn_feed_raw(weft__conn *conn); /* what was put aside */
 weft_status weft__conn_put_aside(weft__conn *conn, const void *data,
                                  size_t len);
-void weft__conn_on_wire(void *user, const weft__wire_event *event);
 
 /* conn_write.c */
 void weft__conn_flush(weft__conn *conn);

@@ -108,13 +108,41 @@ static void partial_kept(weft__conn *conn, size_t need, bool fresh)
     }
 }
 
+/* ---- what the wire says ---- */
+
+static void on_wire(void *user, const weft__wire_event *event)
+{
+    weft__conn *conn = user;
+    unsigned rest = event->parts & ~(unsigned)(WEFT__READY | WEFT__PONG);
+
+    if (conn->state != WEFT__CONN_OPEN)
+        return;
+    if ((event->parts & WEFT__PONG) != 0)
+        conn->ponged = true;
+    if (event->parts != WEFT__PONG)
+        conn->used = true;
+    if (!conn->ready && (event->parts & (WEFT__READY | WEFT__HEADERS)) != 0) {
+        conn->ready = true;
+        weft__conn_rearm(conn);
+        if (conn->handler->on_ready != NULL)
+            conn->handler->on_ready(conn, conn->user);
+    }
+    if (rest == 0 || conn->state != WEFT__CONN_OPEN)
+        return;
+    if ((rest & WEFT__MESSAGE) != 0)
+        conn->messages_in++;
+    conn->handler->on_event(conn, event, conn->user);
+}
+
 /* ---- feeding ---- */
 
 static void wire_failed(weft__conn *conn, weft_status status)
 {
+    weft__wire_info info;
+
+    weft__conn_wire_info(conn, &info);
     weft__conn_fail(conn, status, "%s",
-                    conn->wire->why != NULL ? conn->wire->why
-                                            : weft_status_text(status));
+                    info.why != NULL ? info.why : weft_status_text(status));
 }
 
 static fed feed(weft__conn *conn, const uint8_t *data, size_t len,
@@ -127,8 +155,11 @@ static fed feed(weft__conn *conn, const uint8_t *data, size_t len,
     *consumed = *need = 0;
     /* The second pass tells a frame that is not whole from a used up budget. */
     for (int pass = 0;; pass++) {
-        weft__wire_input input = {
-            .data = data + at, .len = len - at, .max_frames = frames};
+        weft__wire_input input = {.data = data + at,
+                                  .len = len - at,
+                                  .max_frames = frames,
+                                  .sink = on_wire,
+                                  .user = conn};
         weft_status status = wire->ops->feed(wire, &input);
 
         at += input.consumed;
@@ -255,7 +286,9 @@ static void feed_block(weft__conn *conn)
                               .len = in->len,
                               .max_frames = 1,
                               .block = in,
-                              .block_bytes = sizeof *in + in->cap};
+                              .block_bytes = sizeof *in + in->cap,
+                              .sink = on_wire,
+                              .user = conn};
     weft_status status;
 
     conn->in = NULL;
@@ -408,30 +441,4 @@ void weft__conn_readable(weft__conn *conn)
     }
     if (conn->socket.pending && conn->state == WEFT__CONN_OPEN)
         weft__conn_service_later(conn);
-}
-
-/* ---- what the wire says ---- */
-
-void weft__conn_on_wire(void *user, const weft__wire_event *event)
-{
-    weft__conn *conn = user;
-    unsigned rest = event->parts & ~(unsigned)(WEFT__READY | WEFT__PONG);
-
-    if (conn->state != WEFT__CONN_OPEN)
-        return;
-    if ((event->parts & WEFT__PONG) != 0)
-        conn->ponged = true;
-    if (event->parts != WEFT__PONG)
-        conn->used = true;
-    if (!conn->ready && (event->parts & (WEFT__READY | WEFT__HEADERS)) != 0) {
-        conn->ready = true;
-        weft__conn_rearm(conn);
-        if (conn->handler->on_ready != NULL)
-            conn->handler->on_ready(conn, conn->user);
-    }
-    if (rest == 0 || conn->state != WEFT__CONN_OPEN)
-        return;
-    if ((rest & WEFT__MESSAGE) != 0)
-        conn->messages_in++;
-    conn->handler->on_event(conn, event, conn->user);
 }

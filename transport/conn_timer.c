@@ -208,6 +208,7 @@ void weft__conn_on_timer(weft_timer *timer, void *user)
     uint32_t now = weft__conn_now(conn);
 
     (void)timer;
+    conn->wire->ops->trim(conn->wire);
     if (state_left(conn, now) == 0)
         state_due(conn);
     if (conn->state == WEFT__CONN_OPEN && hungry_left(conn, now) == 0)

@@ -15,6 +15,7 @@
 #define BATCH_BYTES (BATCH * (65536 + 1024))
 
 typedef struct end {
+    weft__wire_conf conf;
     weft__wire *wire;
     weft__outq out;
     weft__stream_id seen[BATCH];
@@ -33,17 +34,16 @@ static void on_event(void *user, const weft__wire_event *event)
 
 static void begin(end *e, weft_loop *loop, bool server)
 {
-    const weft__wire_conf conf = {.server = server,
-                                  .max_frame_bytes = 4U << 20,
-                                  .max_metadata = 64,
-                                  .max_metadata_bytes = 16384,
-                                  .max_in_flight = 1024};
 
+    e->conf = (weft__wire_conf){.server = server,
+                                .max_frame_bytes = 4U << 20,
+                                .max_metadata = 64,
+                                .max_metadata_bytes = 16384,
+                                .max_in_flight = 1024};
     e->wire = calloc(1, weft__native_wire.size);
     weft__outq_init(&e->out, loop);
-    micro_check(e->wire != NULL &&
-                    weft__native_wire.init(e->wire, &conf, &e->out, on_event,
-                                           e) == WEFT_OK,
+    micro_check(e->wire != NULL && weft__native_wire.init(e->wire, &e->conf,
+                                                          &e->out) == WEFT_OK,
                 "no wire");
     e->wire->ops = &weft__native_wire;
 }
@@ -71,7 +71,8 @@ static size_t gather(end *from)
 
 static void feed(end *to, size_t len)
 {
-    weft__wire_input input = {.data = bytes, .len = len};
+    weft__wire_input input = {
+        .data = bytes, .len = len, .sink = on_event, .user = to};
 
     to->n_seen = 0;
     micro_check(weft__native_wire.feed(to->wire, &input) == WEFT_OK &&

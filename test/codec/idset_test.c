@@ -28,7 +28,7 @@ static void it_agrees_with_a_plain_list_through_adds_and_removes(void **state)
             assert_false(weft__idset_remove(&set, ids[i]));
             ids[i] = ids[--n];
         }
-        assert_int_equal(set.n, n);
+        assert_int_equal(weft__idset_count(&set), n);
         if (round % 500 == 0)
             for (size_t i = 0; i < n; i++) {
                 uint64_t *found = weft__idset_find(&set, ids[i]);
@@ -51,7 +51,7 @@ static void all_above_an_id_go_and_the_others_stay(void **state)
             weft__idset_add(&set, id * 7, id % 3 == 0);
         }
         weft__idset_remove_above(&set, last * 7);
-        assert_int_equal(set.n, last);
+        assert_int_equal(weft__idset_count(&set), last);
         for (uint64_t id = 1; id <= 100; id++)
             assert_int_equal(weft__idset_find(&set, id * 7) != NULL,
                              id <= last);
@@ -59,22 +59,51 @@ static void all_above_an_id_go_and_the_others_stay(void **state)
     }
 }
 
-static void few_ids_need_no_memory_and_id_0_is_none(void **state)
+static void one_id_needs_no_memory_and_id_0_is_none(void **state)
 {
     weft__idset set = {0};
 
     (void)state;
     weft_mem_fail_nth(1);
-    for (uint64_t id = 1; id <= 6; id++) {
+    for (uint64_t id = 1; id <= 100; id++) {
+        assert_int_equal(weft__idset_reserve(&set), WEFT_OK);
+        weft__idset_add(&set, id, id % 2 == 0);
+        assert_int_equal(weft__idset_reserve(&set), WEFT_ENOMEM);
+        weft_mem_fail_nth(1);
+        assert_null(weft__idset_find(&set, 0));
+        assert_false(weft__idset_remove(&set, 0));
+        assert_int_equal(weft__idset_bit(weft__idset_find(&set, id)),
+                         id % 2 == 0);
+        assert_int_equal(weft__idset_count(&set), 1);
+        if (id % 3 == 0)
+            weft__idset_remove_above(&set, id - 1);
+        else
+            assert_true(weft__idset_remove(&set, id));
+    }
+    weft_mem_fail_nth(0);
+    weft__idset_fini(&set);
+}
+
+static void an_empty_one_gives_its_memory_back_and_no_other_does(void **state)
+{
+    weft__idset set = {0};
+
+    (void)state;
+    for (uint64_t id = 1; id <= 20; id++) {
         assert_int_equal(weft__idset_reserve(&set), WEFT_OK);
         weft__idset_add(&set, id, false);
     }
-    assert_int_equal(weft__idset_reserve(&set), WEFT_ENOMEM);
-    weft_mem_fail_nth(0);
-    assert_null(weft__idset_find(&set, 0));
-    assert_false(weft__idset_remove(&set, 0));
-    assert_int_equal(set.n, 6);
-    weft__idset_fini(&set);
+    for (uint64_t id = 1; id <= 20; id++) {
+        weft__idset_trim(&set);
+        assert_non_null(set.table);
+        assert_true(weft__idset_remove(&set, id));
+    }
+    weft__idset_trim(&set);
+    assert_null(set.table);
+    assert_int_equal(weft__idset_reserve(&set), WEFT_OK);
+    weft__idset_add(&set, 21, false);
+    assert_non_null(weft__idset_find(&set, 21));
+    assert_true(weft__idset_remove(&set, 21));
 }
 
 int main(void)
@@ -82,7 +111,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_agrees_with_a_plain_list_through_adds_and_removes),
         cmocka_unit_test(all_above_an_id_go_and_the_others_stay),
-        cmocka_unit_test(few_ids_need_no_memory_and_id_0_is_none),
+        cmocka_unit_test(one_id_needs_no_memory_and_id_0_is_none),
+        cmocka_unit_test(an_empty_one_gives_its_memory_back_and_no_other_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,7 +312,7 @@ static void a_body_of_4_mib_is_served_and_one_byte_more_closes(void **state)
     frame[10] = 1;
     assert_int_equal(peer_feed(peer, frame, 15), WEFT_ELIMIT);
     assert_output(peer, "");
-    assert_non_null(peer->wire->why);
+    assert_non_null(peer_info(peer).why);
     free(frame);
     free(start);
 }

@@ -413,7 +413,8 @@ a_frame_over_the_limit_is_refused_before_its_body_comes(void **state)
         WEFT_ELIMIT);
     assert_output(&p->server, "11 01 03 00 00 0000 00000020 00000000"
                               "08 08 12 1c \"a frame over max_frame_bytes\"");
-    assert_string_equal(p->server.wire->why, "a frame over max_frame_bytes");
+    assert_string_equal(peer_info(&p->server).why,
+                        "a frame over max_frame_bytes");
 }
 
 static void lost_framing_is_told_and_ends_the_connection(void **state)
@@ -553,22 +554,23 @@ static void feed_yields_after_max_frames_and_when_paused(void **state)
     pair *p = *state;
     size_t len;
     uint8_t *bytes = hex_bytes(CALL("01") CALL("02") CALL("03"), &len);
-    weft__wire_input in = {.data = bytes, .len = len, .max_frames = 2};
+    weft__wire_input in = peer_input(&p->server, bytes, len);
     weft__wire *wire = p->server.wire;
 
+    in.max_frames = 2;
     assert_int_equal(wire->ops->feed(wire, &in), WEFT_OK);
     assert_int_equal(in.consumed, 48);
     assert_int_equal(p->server.n_seen, 2);
     wire->paused = true;
-    in = (weft__wire_input){.data = bytes + 48, .len = len - 48};
+    in = peer_input(&p->server, bytes + 48, len - 48);
     assert_int_equal(wire->ops->feed(wire, &in), WEFT_OK);
     assert_int_equal(in.consumed, 0);
     wire->paused = false;
-    in = (weft__wire_input){.data = bytes + 48, .len = 20};
+    in = peer_input(&p->server, bytes + 48, 20);
     assert_int_equal(wire->ops->feed(wire, &in), WEFT_OK);
     assert_int_equal(in.consumed, 0);
     assert_int_equal(in.need, 24);
-    in = (weft__wire_input){.data = bytes + 48, .len = 14};
+    in = peer_input(&p->server, bytes + 48, 14);
     assert_int_equal(wire->ops->feed(wire, &in), WEFT_OK);
     assert_int_equal(in.need, 15);
     free(bytes);
@@ -590,9 +592,10 @@ static void a_block_is_kept_only_with_its_last_frame(void **state)
     weft__wire *wire = p->server.wire;
     size_t len;
     uint8_t *two = hex_bytes(CALL("01") CALL("02"), &len);
-    weft__wire_input in = {
-        .data = two, .len = len, .block = two, .block_bytes = 100};
+    weft__wire_input in = peer_input(&p->server, two, len);
 
+    in.block = two;
+    in.block_bytes = 100;
     weft_arena_init(&keeper, NULL, 0, 0);
     p->server.on_event = keep;
     in.max_frames = 1;
@@ -653,7 +656,8 @@ static void an_answer_that_cannot_be_given_ends_the_connection(void **state)
     p->server.wire->ops->reset(p->server.wire, 1, WEFT_ABORTED);
     assert_int_equal(weft_mem_fail_nth(0), 0);
     assert_int_equal(peer_feed_hex(&p->server, CALL("02")), WEFT_EIO);
-    assert_string_equal(p->server.wire->why, "no memory to answer a call");
+    assert_string_equal(peer_info(&p->server).why,
+                        "no memory to answer a call");
 }
 
 /* Everything that can be done, with whatever allocation fails: nothing leaks,

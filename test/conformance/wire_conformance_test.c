@@ -447,7 +447,7 @@ static void feeding_may_run_out_of_memory_and_go_on(void **state)
         request(p, "x", &id);
     bytes = peer_take(&p->client, &len);
     for (unsigned nth = 1; at < len; nth = nth % 3 + 1) {
-        weft__wire_input in = {.data = bytes + at, .len = len - at};
+        weft__wire_input in = peer_input(&p->server, bytes + at, len - at);
         weft_status status;
 
         weft_mem_fail_nth(nth);
@@ -495,7 +495,7 @@ static void rubbish_ends_the_connection_with_a_reason(void **state)
     pair *p = *state;
 
     assert_true(peer_feed(&p->server, "\xff\xfe\xfd", 3) < 0);
-    assert_non_null(p->server.wire->why);
+    assert_non_null(peer_info(&p->server).why);
     assert_true(peer_feed(&p->server, "", 0) < 0);
 }
 

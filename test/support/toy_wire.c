@@ -6,8 +6,7 @@ typedef struct toy {
     weft__wire wire;
     bool server;
     weft__outq *out;
-    weft__wire_sink sink;
-    void *user;
+    const char *why;
     uint32_t max_frame;
     unsigned last, in_flight;
     bool ready, going, gone;
@@ -51,15 +50,13 @@ static weft_status put(toy *t, char type, unsigned stream,
 }
 
 static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
-                        weft__outq *out, weft__wire_sink sink, void *user)
+                        weft__outq *out)
 {
     toy *t = (toy *)wire;
 
     t->server = conf->server;
     t->max_frame = conf->max_frame_bytes;
     t->out = out;
-    t->sink = sink;
-    t->user = user;
     return WEFT_OK;
 }
 
@@ -108,11 +105,11 @@ static weft_status frame(toy *t, weft__wire_input *input, const uint8_t *p,
         t->gone = true;
         break;
     default:
-        t->wire.why = "an unknown frame";
+        t->why = "an unknown frame";
         (void)put(t, 'G', 0, NULL);
         return WEFT_EPROTO;
     }
-    t->sink(t->user, &event);
+    input->sink(input->user, &event);
     return WEFT_OK;
 }
 
@@ -215,14 +212,21 @@ static void info(const weft__wire *wire, weft__wire_info *out)
                              .window = t->ready ? 1000 : 0,
                              .in_flight = t->in_flight,
                              .goaway_received = t->gone,
-                             .goaway_sent = t->going};
+                             .goaway_sent = t->going,
+                             .why = t->why};
+}
+
+static void trim(weft__wire *wire)
+{
+    (void)wire;
 }
 
 #define TOY(ping_fn)                                                           \
     {                                                                          \
         .name = "toy", .size = sizeof(toy), .init = init, .fini = fini,        \
         .start = start, .feed = feed, .request = request, .respond = respond,  \
-        .reset = reset, .goaway = goaway, .ping = ping_fn, .info = info        \
+        .reset = reset, .goaway = goaway, .ping = ping_fn, .info = info,       \
+        .trim = trim                                                           \
     }
 
 const weft__wire_ops toy_wire = TOY(ping);

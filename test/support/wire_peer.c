@@ -52,7 +52,7 @@ static char *text(weft__slice s)
     return copy;
 }
 
-static void on_event(void *user, const weft__wire_event *e)
+static void hear(void *user, const weft__wire_event *e)
 {
     wire_peer *peer = user;
     const weft__pair none = {{NULL, 0}, {NULL, 0}};
@@ -92,10 +92,11 @@ bool peer_init(wire_peer *peer, const weft__wire_ops *ops,
         ops = &weft__native_wire;
     if (conf == NULL)
         conf = server ? &peer_server_conf : &peer_client_conf;
+    peer->conf = *conf;
     weft__outq_init(&peer->out, NULL);
     peer->wire = calloc(1, ops->size);
     peer->wire->ops = ops;
-    return ops->init(peer->wire, conf, &peer->out, on_event, peer) == WEFT_OK;
+    return ops->init(peer->wire, &peer->conf, &peer->out) == WEFT_OK;
 }
 
 void peer_fini(wire_peer *peer)
@@ -106,6 +107,12 @@ void peer_fini(wire_peer *peer)
     free(peer->seen);
     free(peer->in);
     free(peer->wire);
+}
+
+weft__wire_input peer_input(wire_peer *peer, const void *bytes, size_t len)
+{
+    return (weft__wire_input){
+        .data = bytes, .len = len, .sink = hear, .user = peer};
 }
 
 weft_status peer_feed(wire_peer *peer, const void *bytes, size_t len)
@@ -122,9 +129,8 @@ weft_status peer_feed(wire_peer *peer, const void *bytes, size_t len)
     peer->in = all;
     peer->in_len += len;
     do {
-        input = (weft__wire_input){.data = peer->in,
-                                   .len = peer->in_len,
-                                   .max_frames = peer->max_frames};
+        input = peer_input(peer, peer->in, peer->in_len);
+        input.max_frames = peer->max_frames;
         peer->fed = peer->wire->ops->feed(peer->wire, &input);
         assert_true(input.consumed <= input.len);
         peer->in_len -= input.consumed;

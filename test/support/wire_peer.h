@@ -26,6 +26,7 @@ typedef struct seen {
 
 typedef struct wire_peer wire_peer;
 struct wire_peer {
+    weft__wire_conf conf;
     weft__wire *wire;
     weft__outq out;
     weft_status fed; /* what feed() said last */
@@ -57,6 +58,8 @@ void peers_pump(wire_peer *a, wire_peer *b, size_t step);
 const seen *peer_last(const wire_peer *peer);
 void peer_forget(wire_peer *peer);
 weft__wire_info peer_info(const wire_peer *peer);
+/* For a feed() of one's own: what it yields goes to peer. */
+weft__wire_input peer_input(wire_peer *peer, const void *bytes, size_t len);
 
 /* The bytes of text such as `11 00 0027 "hello" # a comment`; free them. */
 uint8_t *hex_bytes(const char *text, size_t *len);

@@ -13,6 +13,11 @@
 #include <weft/outq.h>
 
 typedef struct weft__wire weft__wire;
+typedef struct weft__wire_event weft__wire_event;
+
+/* Hears what feed() yields.  May call any send function of the wire, and set
+ * wire->paused. */
+typedef void (*weft__wire_sink)(void *user, const weft__wire_event *event);
 
 /* A call's id on its connection: it only rises, so that a stale reply can never
  * match a new call. */
@@ -49,6 +54,8 @@ typedef struct weft__wire_input {
     uint32_t max_frames; /* yields after this many; 0: no bound */
     void *block;         /* data lies in this block of weft_malloc's, or NULL */
     size_t block_bytes;
+    weft__wire_sink sink;
+    void *user;
     /* out: */
     size_t consumed;  /* whole frames only */
     size_t need;      /* bytes, from data + consumed, of the frame that is not
@@ -72,7 +79,7 @@ enum {
 };
 
 /* Everything points into the input and is valid until the sink returns. */
-typedef struct weft__wire_event {
+struct weft__wire_event {
     unsigned parts;
     weft__stream_id stream;
     weft__wire_input *input;
@@ -100,10 +107,7 @@ typedef struct weft__wire_event {
     weft__slice details;
     bool unprocessed; /* RESET on a client: no handler has seen the call, which
                          may safely be made again elsewhere */
-} weft__wire_event;
-
-/* May call any send function of the wire, and set wire->paused. */
-typedef void (*weft__wire_sink)(void *user, const weft__wire_event *event);
+};
 
 /* Moves the input's block into arena: true, and the event's slices live as long
  * as the arena does.  False: the bytes lie in a shared buffer, or arena has no
@@ -159,7 +163,8 @@ typedef struct weft__wire_info {
     uint32_t in_flight;       /* begun and not ended; version 0: abandoned ones
                                  too, until their reply has come */
     bool goaway_received, goaway_sent;
-    uint64_t strays; /* frames that belonged to no call, and were dropped */
+    uint32_t strays; /* frames that belonged to no call, and were dropped */
+    const char *why; /* of feed()'s failure: a static phrase; or NULL */
 } weft__wire_info;
 
 /* Statuses: ENOMEM leaves the wire as it was.  Where feed() returns another
@@ -169,8 +174,9 @@ typedef struct weft__wire_ops {
     const char *name;
     size_t size; /* the connection allocates it, zeroed; weft__wire is first */
 
+    /* Borrows conf and out. */
     weft_status (*init)(weft__wire *wire, const weft__wire_conf *conf,
-                        weft__outq *out, weft__wire_sink sink, void *user);
+                        weft__outq *out);
     void (*fini)(weft__wire *wire);
 
     /* Client: queues the probe.  READY follows when it is answered; no call may
@@ -178,7 +184,7 @@ typedef struct weft__wire_ops {
     weft_status (*start)(weft__wire *wire);
 
     /* Consumes whole frames.  EPROTO, ELIMIT (a frame over the limit), EIO (a
-     * frame that must not be lost could not be queued); wire->why says it in
+     * frame that must not be lost could not be queued); info() says it in
      * words.  Once failed, it fails.  ENOMEM is no failure: the frame that it
      * stopped at is not consumed, feed it again or close. */
     weft_status (*feed)(weft__wire *wire, weft__wire_input *input);
@@ -210,13 +216,16 @@ typedef struct weft__wire_ops {
     bool (*ping)(weft__wire *wire);
 
     void (*info)(const weft__wire *wire, weft__wire_info *out);
+
+    /* Gives back what is empty and was kept for calls to come.  For when none
+     * have come for a while. */
+    void (*trim)(weft__wire *wire);
 } weft__wire_ops;
 
 struct weft__wire {
     const weft__wire_ops *ops;
-    bool paused;     /* feed() returns after the current frame */
-    size_t held;     /* bytes of replies that wait in it for their turn */
-    const char *why; /* of feed()'s failure: a static phrase */
+    uint32_t held; /* bytes of replies that wait in it for their turn */
+    bool paused;   /* feed() returns after the current frame */
 };
 
 /* What a connection speaks, by its first bytes (any count from 1). */
