@@ -73,8 +73,16 @@ typedef struct weft__heap {
 weft_status weft__heap_reserve(weft__heap *heap, size_t end);
 void weft__heap_fini(weft__heap *heap);
 
-bool weft__heap_has(const weft__heap *heap, uint32_t slot);
-weft__key weft__heap_key(const weft__heap *heap, uint32_t slot); /* present */
+static inline bool weft__heap_has(const weft__heap *heap, uint32_t slot)
+{
+    return slot < heap->place_cap && heap->place[slot] != 0;
+}
+
+static inline weft__key weft__heap_key(const weft__heap *heap,
+                                       uint32_t slot) /* present */
+{
+    return heap->items[heap->place[slot] - 1].key;
+}
 
 /* Inserts the slot or moves it; O(log n), allocates nothing. */
 void weft__heap_set(weft__heap *heap, uint32_t slot, weft__key key);
@@ -82,7 +90,16 @@ void weft__heap_remove(weft__heap *heap, uint32_t slot); /* absent is fine */
 
 /* The slot of the least key that was not tried, or if all were, of the least;
  * SLOT_NONE when there is none at all. */
-uint32_t weft__heap_best(const weft__heap *heap, const weft_pick_args *args);
+uint32_t weft__heap_best_untried(const weft__heap *heap,
+                                 const weft_pick_args *args); /* n > 0 */
+static inline uint32_t weft__heap_best(const weft__heap *heap,
+                                       const weft_pick_args *args)
+{
+    if (heap->n == 0)
+        return WEFT__SLOT_NONE;
+    return args->n_tried == 0 ? heap->items[0].slot
+                              : weft__heap_best_untried(heap, args);
+}
 
 /* Virtual time, as weighted fair queueing has it: a slot of weight w has its
  * turn every WEFT__TURN / w.  Phases are spread by the golden ratio, so that

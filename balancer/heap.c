@@ -33,16 +33,6 @@ void weft__heap_fini(weft__heap *heap)
     *heap = (weft__heap){0};
 }
 
-bool weft__heap_has(const weft__heap *heap, uint32_t slot)
-{
-    return slot < heap->place_cap && heap->place[slot] != 0;
-}
-
-weft__key weft__heap_key(const weft__heap *heap, uint32_t slot)
-{
-    return heap->items[heap->place[slot] - 1].key;
-}
-
 static void put(weft__heap *heap, size_t at, weft__heap_item item)
 {
     heap->items[at] = item;
@@ -95,10 +85,12 @@ void weft__heap_set(weft__heap *heap, uint32_t slot, weft__key key)
 {
     weft__heap_item item = {key, slot};
 
-    if (weft__heap_has(heap, slot))
-        settle(heap, heap->place[slot] - 1, item);
-    else
+    if (!weft__heap_has(heap, slot))
         sift_up(heap, heap->n++, item);
+    else if (heap->n == 1) /* most services are one address */
+        heap->items[0].key = key;
+    else
+        settle(heap, heap->place[slot] - 1, item);
 }
 
 void weft__heap_remove(weft__heap *heap, uint32_t slot)
@@ -133,14 +125,10 @@ static size_t best_untried(const weft__heap *heap, const weft_pick_args *args,
     return best;
 }
 
-uint32_t weft__heap_best(const weft__heap *heap, const weft_pick_args *args)
+uint32_t weft__heap_best_untried(const weft__heap *heap,
+                                 const weft_pick_args *args)
 {
-    size_t best;
+    size_t best = best_untried(heap, args, 0);
 
-    if (heap->n == 0)
-        return WEFT__SLOT_NONE;
-    if (args->n_tried == 0)
-        return heap->items[0].slot;
-    best = best_untried(heap, args, 0);
     return heap->items[best < heap->n ? best : 0].slot;
 }

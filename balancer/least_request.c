@@ -13,6 +13,7 @@
 typedef struct place {
     uint32_t in_flight; /* also while the slot is not usable */
     uint32_t weight;
+    uint64_t period; /* from turn to turn, of that weight */
 } place;
 
 typedef struct balancer {
@@ -58,6 +59,7 @@ static void apply(balancer *b, const weft_balancer_change *c)
     else
         key.then = weft__heap_key(&b->heap, c->slot).then;
     p->weight = c->weight;
+    p->period = weft__period(c->weight);
     key.first = load_of(p);
     weft__heap_set(&b->heap, c->slot, key);
 }
@@ -95,7 +97,7 @@ static weft_status least_pick(void *self, const weft_pick_args *args,
         b->now = key.then;
     p->in_flight++;
     key.first = load_of(p);
-    key.then = b->now + weft__period(p->weight);
+    key.then = b->now + p->period;
     weft__heap_set(&b->heap, best, key);
     *slot = best;
     return WEFT_OK;
