@@ -297,17 +297,23 @@ void weft_timer_init(weft_timer *timer, weft_loop *loop, weft_timer_cb cb,
     *timer = (weft_timer){.loop = loop, .cb = cb, .user = user};
 }
 
-void weft_timer_start_at(weft_timer *timer, uint64_t due_ms)
+static void stop(weft_timer *timer)
+{
+    unlink_timer(&timer->loop->wheel, timer);
+    timer->loop->wheel.count--;
+}
+
+/* The clock has been touched. */
+static void start(weft_timer *timer, uint64_t due_ms)
 {
     weft_loop *loop = timer->loop;
     weft__wheel *w = &loop->wheel;
 
-    weft_timer_stop(timer);
-    weft__loop_touch(loop);
+    if (timer->link.next != NULL)
+        stop(timer);
     /* An empty wheel may catch up with the clock, which saves moves later. */
-    if (w->count == 0 && list_empty(&w->firing) &&
-        w->elapsed_ms < loop->now_ns / NS_PER_MS)
-        w->elapsed_ms = loop->now_ns / NS_PER_MS;
+    if (w->count == 0 && list_empty(&w->firing) && w->elapsed_ms < loop->now_ms)
+        w->elapsed_ms = loop->now_ms;
     timer->due_ms = due_ms;
     place(w, timer);
     w->count++;
@@ -315,22 +321,26 @@ void weft_timer_start_at(weft_timer *timer, uint64_t due_ms)
         arm_at(loop, due_ms);
 }
 
+void weft_timer_start_at(weft_timer *timer, uint64_t due_ms)
+{
+    weft__loop_touch(timer->loop);
+    start(timer, due_ms);
+}
+
 void weft_timer_start(weft_timer *timer, uint32_t delay_ms)
 {
-    weft_loop *loop = timer->loop;
+    const weft_loop *loop = timer->loop;
 
-    weft__loop_touch(loop);
+    weft__loop_touch(timer->loop);
     /* Rounded up: a part of a millisecond may have passed already. */
-    weft_timer_start_at(timer,
-                        (loop->now_ns + NS_PER_MS - 1) / NS_PER_MS + delay_ms);
+    start(timer,
+          loop->now_ms + (loop->now_ms * NS_PER_MS < loop->now_ns) + delay_ms);
 }
 
 void weft_timer_stop(weft_timer *timer)
 {
-    if (timer->link.next == NULL)
-        return;
-    unlink_timer(&timer->loop->wheel, timer);
-    timer->loop->wheel.count--;
+    if (timer->link.next != NULL)
+        stop(timer);
 }
 
 bool weft_timer_armed(const weft_timer *timer)
