@@ -3,7 +3,8 @@
  * Blocks hang in a list, youngest first.  The record of an adopted block lies
  * in the arena itself, that is in a chunk that stands behind it in the list, so
  * walking the list and freeing as we go never reads freed memory. */
-#include <weft/arena.h>
+#include <weft/arena_internal.h>
+#include <weft/loop_internal.h>
 #include <weft/mem.h>
 
 #include <stdarg.h>
@@ -16,7 +17,12 @@
 
 struct weft__arena_block {
     struct weft__arena_block *next;
-    void *memory; /* what to free: a chunk is its own block */
+    size_t size; /* of the chunk that it heads; 0: it was adopted */
+};
+
+struct adopted {
+    struct weft__arena_block block; /* first */
+    void *memory;
 };
 
 /* What a chunk's block takes before its first free byte. */
@@ -43,23 +49,59 @@ static bool within_budget(const weft_arena *arena, size_t size)
                                   size <= arena->budget - arena->used);
 }
 
-/* Memory of its own; the chunk in use stays in use. */
-static void *take_block(weft_arena *arena, size_t size)
+/* A block with room for size bytes, or more: what there is stands in it. */
+static struct weft__arena_block *take_block(weft_arena *arena, size_t size)
 {
     struct weft__arena_block *block;
 
-    if (size > SIZE_MAX - HEADER ||
-        (block = weft_malloc(HEADER + size)) == NULL)
+    if (size > SIZE_MAX - HEADER)
         return NULL;
-    block->memory = block;
-    block->next = arena->blocks;
+    size += HEADER;
+    block = arena->loop != NULL ? weft__loop_block_get(arena->loop, &size)
+                                : weft_malloc(size);
+    if (block == NULL)
+        return NULL;
+    *block = (struct weft__arena_block){arena->blocks, size};
     arena->blocks = block;
-    return (uint8_t *)block + HEADER;
+    return block;
+}
+
+static void give_block(weft_arena *arena, struct weft__arena_block *block)
+{
+    if (block->size == 0) {
+        weft_free(((struct adopted *)block)->memory);
+    } else if (arena->loop != NULL) {
+        weft__loop_block_put(arena->loop, block, block->size);
+    } else {
+        weft_free(block);
+    }
+}
+
+/* Chunks double with what is used: few of them, and never more idle memory than
+ * memory in use.  What is big has one of its own, and the present one stays in
+ * use. */
+static uint8_t *alloc_in_new(weft_arena *arena, size_t size)
+{
+    size_t chunk = arena->used < CHUNK_MIN   ? CHUNK_MIN
+                   : arena->used > CHUNK_MAX ? CHUNK_MAX
+                                             : arena->used;
+    bool big = size > chunk / 4;
+    struct weft__arena_block *block =
+        take_block(arena, big ? size : chunk - HEADER);
+    uint8_t *p;
+
+    if (block == NULL)
+        return NULL;
+    p = (uint8_t *)block + HEADER;
+    if (!big) {
+        arena->at = p + size;
+        arena->end = (uint8_t *)block + block->size;
+    }
+    return p;
 }
 
 void *weft_arena_alloc(weft_arena *arena, size_t size)
 {
-    size_t chunk;
     uint8_t *p;
 
     if (size > SIZE_MAX - ALIGN)
@@ -70,22 +112,8 @@ void *weft_arena_alloc(weft_arena *arena, size_t size)
     if (size <= (size_t)(arena->end - arena->at)) {
         p = arena->at;
         arena->at += size;
-        arena->used += size;
-        return p;
-    }
-    /* Chunks double with what is used: few of them, and never more idle memory
-     * than memory in use. */
-    chunk = arena->used < CHUNK_MIN   ? CHUNK_MIN
-            : arena->used > CHUNK_MAX ? CHUNK_MAX
-                                      : arena->used;
-    if (size > chunk / 4) {
-        if ((p = take_block(arena, size)) == NULL)
-            return NULL;
-    } else {
-        if ((p = take_block(arena, chunk)) == NULL)
-            return NULL;
-        arena->at = p + size;
-        arena->end = p + chunk;
+    } else if ((p = alloc_in_new(arena, size)) == NULL) {
+        return NULL;
     }
     arena->used += size;
     return p;
@@ -133,15 +161,14 @@ char *weft_arena_printf(weft_arena *arena, const char *fmt, ...)
 
 weft_status weft_arena_adopt(weft_arena *arena, void *block, size_t size)
 {
-    struct weft__arena_block *record;
+    struct adopted *record;
 
     if (size > SIZE_MAX - HEADER || !within_budget(arena, size + HEADER))
         return WEFT_ELIMIT;
     if ((record = weft_arena_alloc(arena, sizeof(*record))) == NULL)
         return WEFT_ENOMEM;
-    record->memory = block;
-    record->next = arena->blocks;
-    arena->blocks = record;
+    *record = (struct adopted){{arena->blocks, 0}, block};
+    arena->blocks = &record->block;
     arena->used += size;
     return WEFT_OK;
 }
@@ -152,7 +179,7 @@ void weft_arena_fini(weft_arena *arena)
 
     for (; block != NULL; block = next) {
         next = block->next;
-        weft_free(block->memory);
+        give_block(arena, block);
     }
     *arena = (weft_arena){0};
 }

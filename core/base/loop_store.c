@@ -7,7 +7,8 @@
 enum {
     CHUNKS_KEPT = 64,    /* 1 MiB of free chunks at most */
     CHUNKS_ENOUGH = 128, /* in use: 2 MiB */
-    BLOCK_KEPT = 131072, /* largest, so 512 KiB of free blocks at most */
+    BLOCK_MIN = 1024,
+    BLOCKS_KEPT = 2 << 20, /* bytes of free blocks at most */
     LOOPS = 256
 };
 
@@ -106,37 +107,86 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory)
     loop->n_chunks++;
 }
 
+/* ---- Blocks, by class: four to each power of two, so that none is larger by
+ * more than a quarter than what was asked for ---- */
+
+struct weft__block {
+    struct weft__block *next;
+};
+
+static size_t class_bytes(unsigned class)
+{
+    return class == 0 ? BLOCK_MIN
+                      : (size_t)(BLOCK_MIN / 4 * (5 + (class - 1) % 4))
+                            << (class - 1) / 4;
+}
+
+/* Of blocks that hold size bytes; CLASSES: there is none. */
+static unsigned class_of(size_t size)
+{
+    size_t last = (size - 1) / (BLOCK_MIN / 4); /* 4 to 7 times 2^octave */
+    unsigned octave;
+
+    if (size <= BLOCK_MIN)
+        return 0;
+    octave = 61u - (unsigned)__builtin_clzll((unsigned long long)last);
+    return octave < WEFT__BLOCK_OCTAVES
+               ? 4 * octave + (unsigned)(last >> octave) - 3
+               : WEFT__BLOCK_CLASSES;
+}
+
 void *weft__loop_block_get(weft_loop *loop, size_t *size)
 {
-    for (unsigned i = loop->n_blocks; i-- > 0;) {
-        void *memory = loop->blocks[i].memory;
+    unsigned class = class_of(*size);
+    struct weft__block *block;
 
-        /* One of twice the size would waste more than it saves. */
-        if (loop->blocks[i].size < *size || loop->blocks[i].size / 2 > *size)
-            continue;
-        *size = loop->blocks[i].size;
-        loop->blocks[i] = loop->blocks[--loop->n_blocks];
-        return memory;
+    if (class == WEFT__BLOCK_CLASSES)
+        return weft_malloc(*size);
+    *size = class_bytes(class);
+    if ((block = loop->blocks[class]) == NULL)
+        return weft_malloc(*size);
+    loop->blocks[class] = block->next;
+    loop->block_bytes -= *size;
+    return block;
+}
+
+static void drop_block(weft_loop *loop, unsigned class)
+{
+    struct weft__block *block = loop->blocks[class];
+
+    loop->blocks[class] = block->next;
+    loop->block_bytes -= class_bytes(class);
+    weft_free(block);
+}
+
+/* Room for one more of class: sizes change, and those of the past go. */
+static bool make_room(weft_loop *loop, unsigned class)
+{
+    unsigned other = WEFT__BLOCK_CLASSES;
+
+    while (loop->block_bytes + class_bytes(class) > BLOCKS_KEPT) {
+        while (other > 0 &&
+               (other - 1 == class || loop->blocks[other - 1] == NULL))
+            other--;
+        if (other == 0)
+            return false;
+        drop_block(loop, other - 1);
     }
-    return weft_malloc(*size);
+    return true;
 }
 
 void weft__loop_block_put(weft_loop *loop, void *memory, size_t size)
 {
-    unsigned at = loop->n_blocks;
+    unsigned class = class_of(size);
+    struct weft__block *block = memory;
 
-    if (size > BLOCK_KEPT) {
+    if (class == WEFT__BLOCK_CLASSES || !make_room(loop, class)) {
         weft_free(memory);
         return;
     }
-    if (at == WEFT__BLOCKS_KEPT) { /* sizes change: one of the past goes */
-        at = (unsigned)(weft__loop_random(loop) % WEFT__BLOCKS_KEPT);
-        weft_free(loop->blocks[at].memory);
-    } else {
-        loop->n_blocks++;
-    }
-    loop->blocks[at].memory = memory;
-    loop->blocks[at].size = size;
+    block->next = loop->blocks[class];
+    loop->blocks[class] = block;
+    loop->block_bytes += class_bytes(class);
 }
 
 uint8_t *weft__loop_read_buffer(weft_loop *loop)
@@ -178,8 +228,9 @@ void weft__store_fini(weft_loop *loop)
         loop->chunks = chunk->next;
         weft_free(chunk);
     }
-    while (loop->n_blocks > 0)
-        weft_free(loop->blocks[--loop->n_blocks].memory);
+    for (unsigned class = 0; class < WEFT__BLOCK_CLASSES; class ++)
+        while (loop->blocks[class] != NULL)
+            drop_block(loop, class);
     weft_free(loop->read_buffer);
     loop->read_buffer = NULL;
 }

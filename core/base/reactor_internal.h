@@ -38,7 +38,8 @@ typedef struct weft__wheel {
 } weft__wheel;
 
 #define WEFT__SPANS 4
-#define WEFT__BLOCKS_KEPT 4
+#define WEFT__BLOCK_OCTAVES 7 /* 1 KiB to 128 KiB */
+#define WEFT__BLOCK_CLASSES (4 * WEFT__BLOCK_OCTAVES + 1)
 #define WEFT__NAME_BYTES 128
 
 struct weft_loop {
@@ -96,11 +97,8 @@ struct weft_loop {
     uint8_t *read_buffer;
     struct weft__chunk *chunks;
     unsigned n_chunks, chunks_out;
-    struct {
-        void *memory;
-        size_t size;
-    } blocks[WEFT__BLOCKS_KEPT];
-    unsigned n_blocks;
+    struct weft__block *blocks[WEFT__BLOCK_CLASSES]; /* free ones */
+    size_t block_bytes;
     uint64_t random;
 
     /* The end (loop_close.c). */

@@ -3,10 +3,16 @@
 #define WEFT_RPC_INTERNAL_H
 
 #include <stdio.h>
+#include <string.h>
 #include <weft/call.h>
 #include <weft/loop_internal.h>
 #include <weft/observe.h>
 #include <weft/wire.h>
+
+static inline weft__slice weft__text(const char *text)
+{
+    return (weft__slice){(const uint8_t *)text, strlen(text)};
+}
 
 /* ---- Handles (handle.c): loop 8 bits, slot 24, generation 32 ---- */
 

@@ -2,60 +2,28 @@
 #include "offload_internal.h"
 
 #include <string.h>
+#include <weft/arena_internal.h>
 #include <weft/mem.h>
 
-enum {
-    CALLS_KEPT = 4096,
-    CHUNKS_KEPT = 256,
-    IN_RECORD = 160, /* payloads up to here decode into the record itself */
-    IN_CHUNK = 1500  /* and up to here into a pooled chunk */
-};
+enum { CALLS_KEPT = 4096 };
 
 /* ---- Records ---- */
 
-static void *pool_get(weft__link *pool, uint32_t *n, size_t size)
+weft__server_call *weft__server_call_new(weft_server *s)
 {
-    weft__link *it = pool->next;
+    weft__link *pooled = s->call_pool.next;
+    weft__server_call *call;
 
-    if (it == pool)
-        return weft_malloc(size);
-    weft__ring_remove(it);
-    --*n;
-    return it;
-}
-
-static void pool_put(weft__link *pool, uint32_t *n, uint32_t max, void *p)
-{
-    if (p == NULL)
-        return;
-    if (*n >= max) {
-        weft_free(p);
-        return;
-    }
-    ++*n;
-    /* Last in, first out: the warm one. */
-    weft__ring_push(pool->next, p);
-}
-
-weft__server_call *weft__server_call_new(weft_server *s, size_t payload)
-{
-    weft__server_call *call =
-        pool_get(&s->call_pool, &s->n_call_pool, WEFT__CALL_BYTES);
-    void *first = call == NULL ? NULL : call->first;
-    size_t size = WEFT__CALL_FIRST;
-
-    if (call == NULL)
+    if (pooled != &s->call_pool) {
+        weft__ring_remove(pooled);
+        s->n_call_pool--;
+        call = WEFT__OF(weft__server_call, link, pooled);
+    } else if ((call = weft_malloc(WEFT__CALL_BYTES)) == NULL) {
         return NULL;
-    memset(call, 0, offsetof(weft__server_call, first));
-    if (payload > IN_RECORD && payload <= IN_CHUNK) {
-        call->chunk =
-            pool_get(&s->chunk_pool, &s->n_chunk_pool, WEFT__CALL_CHUNK);
-        if (call->chunk != NULL) {
-            first = call->chunk;
-            size = WEFT__CALL_CHUNK;
-        }
     }
-    weft_arena_init(&call->arena, first, size, s->conf.max_call_bytes);
+    memset(call, 0, offsetof(weft__server_call, first));
+    weft__arena_init(&call->arena, s->loop, call->first, WEFT__CALL_FIRST,
+                     s->conf.max_call_bytes);
     call->server = s;
     return call;
 }
@@ -65,9 +33,14 @@ void weft__server_call_free(weft__server_call *call)
     weft_server *s = call->server;
 
     weft__ring_remove(&call->link);
-    weft_arena_fini(&call->arena);
-    pool_put(&s->chunk_pool, &s->n_chunk_pool, CHUNKS_KEPT, call->chunk);
-    pool_put(&s->call_pool, &s->n_call_pool, CALLS_KEPT, call);
+    weft__arena_fini(&call->arena);
+    if (s->n_call_pool >= CALLS_KEPT) {
+        weft_free(call);
+        return;
+    }
+    s->n_call_pool++;
+    /* Last in, first out: the warm one. */
+    weft__ring_push(s->call_pool.next, &call->link);
 }
 
 /* S2. */
@@ -82,22 +55,11 @@ void weft__server_call_free_if_done(weft__server_call *call)
     weft__server_reap_if_done(s);
 }
 
-static void pool_free(weft__link *pool)
-{
-    weft__link *it;
-
-    while ((it = pool->next) != pool) {
-        weft__ring_remove(it);
-        weft_free(it);
-    }
-}
-
 static void free_buried(void *arg)
 {
     weft__server_call *call = arg;
 
     weft_arena_fini(&call->arena);
-    weft_free(call->chunk);
     weft_free(call);
 }
 
@@ -118,8 +80,10 @@ void weft__server_calls_free_all(weft_server *s)
         weft__ring_remove(&call->link);
         weft__loop_bury(s->loop, &call->end_deferred, free_buried, call);
     }
-    pool_free(&s->call_pool);
-    pool_free(&s->chunk_pool);
+    while ((it = s->call_pool.next) != &s->call_pool) {
+        weft__ring_remove(it);
+        weft_free(it);
+    }
 }
 
 /* ---- The two ends ---- */

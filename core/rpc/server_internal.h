@@ -139,8 +139,6 @@ typedef struct weft__end_cb {
 /* Records are of one size; what a small call needs lies inside. */
 #define WEFT__CALL_BYTES 1024
 #define WEFT__CALL_FIRST 576
-/* The first chunk of calls that are larger than that, pooled too. */
-#define WEFT__CALL_CHUNK 4096
 
 struct weft__server_call {
     weft__link link;      /* server->calls, oldest first, to the end */
@@ -165,7 +163,6 @@ struct weft__server_call {
     weft__deferred end_deferred;
     weft__under *unders;
     struct weft__offload *offload; /* its handler is on a pool; or NULL */
-    void *chunk;                   /* WEFT__CALL_CHUNK bytes, or NULL */
     weft_status told;
     bool v0;
     bool ended, answered;
@@ -176,9 +173,8 @@ struct weft__server_call {
 _Static_assert(sizeof(weft__server_call) <= WEFT__CALL_BYTES,
                "a call's record has outgrown its size");
 
-/* A record for a payload of that size, with an empty arena; NULL: out of
- * memory. */
-weft__server_call *weft__server_call_new(weft_server *s, size_t payload);
+/* A record with an empty arena; NULL: out of memory. */
+weft__server_call *weft__server_call_new(weft_server *s);
 void weft__server_call_free(weft__server_call *call);
 /* S2. */
 void weft__server_call_free_if_done(weft__server_call *call);
@@ -215,11 +211,6 @@ void weft__server_call_begin(weft__server_conn *sc,
 
 /* What gorpc's server says whenever it has nothing to say, verbatim. */
 extern const char weft__v0_failure[];
-
-static inline weft__slice weft__text(const char *text)
-{
-    return (weft__slice){(const uint8_t *)text, strlen(text)};
-}
 
 /* Sends r, or a failure in its place; returns what the peer was told.
  * CANCELLED: it is gone. */
@@ -371,8 +362,8 @@ struct weft_server {
     uint32_t n_active; /* not ended */
     uint64_t in_flight_bytes;
     weft__deferred resume;
-    weft__link call_pool, chunk_pool;
-    uint32_t n_call_pool, n_chunk_pool;
+    weft__link call_pool;
+    uint32_t n_call_pool;
     weft_server_stats stats;
     weft_log_limit limit_log, unanswered_log;
 

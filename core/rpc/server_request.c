@@ -209,7 +209,7 @@ void weft__server_call_begin(weft__server_conn *sc,
                              uint32_t left_ms)
 {
     weft_server *s = sc->server;
-    weft__server_call *call = weft__server_call_new(s, event->payload.len);
+    weft__server_call *call = weft__server_call_new(s);
     weft_raw_request *raw = NULL;
     ProtobufCMessage *in = NULL;
     weft__handler handler = NULL;

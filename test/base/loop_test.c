@@ -411,42 +411,83 @@ static void chunks_are_used_again_and_the_pool_is_bounded(void **state)
         weft__loop_chunk_put(t.loop, chunks[i]);
 }
 
-static void blocks_are_used_again_where_they_fit_and_few_are_kept(void **state)
+static void *block_of(size_t want, size_t *size)
 {
-    size_t size = 70000, more = 60000, half = 30000, large = 200000;
-    void *blocks[6], *block = weft__loop_block_get(t.loop, &size);
-    int i;
+    *size = want;
+    return weft__loop_block_get(t.loop, size);
+}
+
+static void blocks_are_used_again_where_they_fit(void **state)
+{
+    size_t size, same;
+    void *block = block_of(70000, &size);
 
     (void)state;
     assert_non_null(block);
     memset(block, 1, size);
     weft__loop_block_put(t.loop, block, size);
     weft_mem_fail_nth(1);
-    assert_ptr_equal(weft__loop_block_get(t.loop, &more), block);
-    assert_int_equal(more, size);
-    assert_null(weft__loop_block_get(t.loop, &more)); /* it is out */
+    assert_ptr_equal(block_of(66000, &same), block);
+    assert_int_equal(same, size);
+    assert_null(block_of(66000, &same)); /* it is out */
     weft__loop_block_put(t.loop, block, size);
     weft_mem_fail_nth(1);
-    assert_null(weft__loop_block_get(t.loop, &half)); /* far too large for it */
+    assert_null(block_of(65536, &same)); /* too large for it */
     weft_mem_fail_nth(1);
-    size++;
-    assert_null(weft__loop_block_get(t.loop, &size)); /* a byte too small */
+    assert_null(block_of(size + 1, &same)); /* a byte too small */
+}
 
-    for (i = 0; i < 6; i++)
-        assert_non_null(blocks[i] = weft__loop_block_get(t.loop, &more));
-    for (i = 0; i < 6; i++)
-        weft__loop_block_put(t.loop, blocks[i], more);
-    weft_mem_fail_nth(1);
-    for (i = 0; i < 4; i++)
-        assert_non_null(blocks[i] = weft__loop_block_get(t.loop, &more));
-    assert_null(weft__loop_block_get(t.loop, &more));
-    for (i = 0; i < 4; i++)
-        weft__loop_block_put(t.loop, blocks[i], more);
+static void blocks_waste_a_fifth_at_most(void **state)
+{
+    size_t size, below = 1024;
 
-    assert_non_null(block = weft__loop_block_get(t.loop, &large));
-    weft__loop_block_put(t.loop, block, large); /* not kept */
+    (void)state;
+    for (size_t want = 1; want <= 200000; want += want / 61 + 1) {
+        void *block = block_of(want, &size);
+
+        assert_non_null(block);
+        assert_true(size >= want && size >= below);
+        assert_true(size <= 1024 || size * 4 <= want * 5);
+        memset(block, 1, size);
+        weft__loop_block_put(t.loop, block, size);
+        below = size < 131072 ? size : 0; /* larger ones are exact */
+    }
+}
+
+static void
+free_blocks_have_a_bound_and_those_of_the_past_go_first(void **state)
+{
+    void *small[1600], *big[16];
+    size_t size, large;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 1600; i++)
+        assert_non_null(small[i] = block_of(1500, &size));
+    for (i = 0; i < 1600; i++)
+        weft__loop_block_put(t.loop, small[i], size);
     weft_mem_fail_nth(1);
-    assert_null(weft__loop_block_get(t.loop, &large));
+    for (i = 0; (small[i] = block_of(1500, &size)) != NULL; i++)
+        ;
+    assert_in_range(i, 1000, (2 << 20) / size); /* 2 MiB were kept */
+    while (i > 0)
+        weft__loop_block_put(t.loop, small[--i], size);
+
+    for (i = 0; i < 16; i++)
+        assert_non_null(big[i] = block_of(131072, &size));
+    for (i = 0; i < 16; i++)
+        weft__loop_block_put(t.loop, big[i], size);
+    weft_mem_fail_nth(1);
+    for (i = 0; i < 16; i++)
+        assert_non_null(big[i] = block_of(131072, &size));
+    assert_null(block_of(1500, &large));
+    for (i = 0; i < 16; i++)
+        weft__loop_block_put(t.loop, big[i], size);
+
+    assert_non_null(big[0] = block_of(200000, &large));
+    weft__loop_block_put(t.loop, big[0], large); /* not kept */
+    weft_mem_fail_nth(1);
+    assert_null(block_of(200000, &large));
 }
 
 static void the_read_buffer_is_made_when_it_is_needed(void **state)
@@ -554,7 +595,9 @@ int main(void)
         TEST(a_slow_timer_is_named),
         TEST(lag_warnings_can_be_switched_off),
         TEST(chunks_are_used_again_and_the_pool_is_bounded),
-        TEST(blocks_are_used_again_where_they_fit_and_few_are_kept),
+        TEST(blocks_are_used_again_where_they_fit),
+        TEST(blocks_waste_a_fifth_at_most),
+        TEST(free_blocks_have_a_bound_and_those_of_the_past_go_first),
         TEST(the_read_buffer_is_made_when_it_is_needed),
         TEST(random_numbers_differ),
         TEST(a_loop_is_found_by_its_index_while_it_lives),

@@ -10,13 +10,15 @@
 
 WEFT_BEGIN_DECLS
 
+struct weft_loop;
 struct weft__arena_block; /* a chunk or an adopted block, freed at fini */
 
 typedef struct weft_arena {
     uint8_t *at, *end; /* free space of the current chunk */
     struct weft__arena_block *blocks;
-    size_t used;   /* bytes handed out or adopted, padding included */
-    size_t budget; /* ceiling of used; 0: none */
+    size_t used;            /* bytes handed out or adopted, padding included */
+    size_t budget;          /* ceiling of used; 0: none */
+    struct weft_loop *loop; /* whose free blocks it uses; NULL: nobody's */
     /* The array that weft_metadata_add() grew last, so that it may grow in
      * place; anything else is copied. */
     const void *array;

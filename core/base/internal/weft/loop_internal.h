@@ -71,9 +71,10 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory);
 /* So many are in use that who holds one for output should write it now. */
 bool weft__loop_chunks_scarce(const weft_loop *loop);
 
-/* The same for what fits no chunk.  A few that are free are kept: else the C
- * library gives their pages back and fetches them again with every message.
- * size is that of get, or what get has made of it. */
+/* Memory for messages, of any size.  What is free is kept, up to 2 MiB: else
+ * the C library joins and splits blocks with every call, and gives the pages of
+ * big ones back to fetch them again.  *size may grow to what there is; the same
+ * is put back.  A block is the C library's: weft_free() may release it too. */
 void *weft__loop_block_get(weft_loop *loop, size_t *size);
 void weft__loop_block_put(weft_loop *loop, void *memory, size_t size);
 
