@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/arena_internal.h>
 #include <weft/mem.h>
 
 #define POOL_MAX 1024
@@ -22,9 +23,10 @@ static weft__client_call *record_get(weft_channel *ch)
         return NULL;
     }
     memset(call, 0, offsetof(weft__client_call, first_chunk));
-    weft_arena_init(&call->arena, call->first_chunk, sizeof(call->first_chunk),
-                    (size_t)ch->conf.max_decode_bytes +
-                        ch->conf.max_frame_bytes + ARENA_SLACK);
+    weft__arena_init(&call->arena, ch->loop, call->first_chunk,
+                     sizeof(call->first_chunk),
+                     (size_t)ch->conf.max_decode_bytes +
+                         ch->conf.max_frame_bytes + ARENA_SLACK);
     return call;
 }
 
@@ -32,7 +34,7 @@ static void record_put(weft__client_call *call)
 {
     weft_channel *ch = call->channel;
 
-    weft_arena_fini(&call->arena);
+    weft__arena_fini(&call->arena);
     if (ch->n_pool >= POOL_MAX) {
         weft_free(call);
         return;
@@ -45,7 +47,8 @@ static void record_put(weft__client_call *call)
 void weft__client_call_abort(weft__client_call *call)
 {
     weft__under_unlink(&call->under);
-    weft__handle_free(call->handle);
+    if (call->handle != 0)
+        weft__handle_drop(call->channel->loop, call->handle);
     record_put(call);
 }
 
@@ -103,16 +106,12 @@ static weft_status inherit(weft__client_call *call, weft_call *parent,
 static void on_deadline(weft_timer *timer, void *user);
 static void on_parent_ended(weft__under *under, weft_status status);
 
-static weft_status apply_options(weft__client_call *call,
-                                 const weft_call_options *o, const char **why)
+/* What most calls have none of. */
+static weft_status apply_extras(weft__client_call *call,
+                                const weft_call_options *o, const char **why)
 {
-    const weft_channel_conf *conf = &call->channel->conf;
     weft_status st;
 
-    call->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : conf->timeout_ms;
-    call->wait_for_ready = o->wait_for_ready || conf->wait_for_ready;
-    call->fail_fast = o->fail_fast;
-    call->one_way = o->one_way;
     if (o->hash_key != NULL)
         call->hash = hash_key(o->hash_key, o->hash_key_len);
     st = weft_metadata_add_all(&call->metadata, &call->arena, &o->metadata);
@@ -126,7 +125,37 @@ static weft_status apply_options(weft__client_call *call,
         if (call->content_type == NULL)
             return WEFT_ENOMEM;
     }
-    return o->parent != NULL ? inherit(call, o->parent, why) : WEFT_OK;
+    if (o->parent != NULL) {
+        call->under.parent_ended = on_parent_ended;
+        if ((st = inherit(call, o->parent, why)) != WEFT_OK ||
+            (st = weft__call_link_under(o->parent, &call->under)) != WEFT_OK)
+            return st;
+    }
+    if (o->handle != NULL) {
+        call->handle = weft__handle_new(call->channel->loop,
+                                        WEFT__HANDLE_CLIENT_CALL, call);
+        if (call->handle == 0)
+            return WEFT_ENOMEM;
+    }
+    return WEFT_OK;
+}
+
+static bool has_extras(const weft_call_options *o)
+{
+    return o->hash_key != NULL || o->metadata.n > 0 ||
+           o->content_type != NULL || o->parent != NULL || o->handle != NULL;
+}
+
+static weft_status apply_options(weft__client_call *call,
+                                 const weft_call_options *o, const char **why)
+{
+    const weft_channel_conf *conf = &call->channel->conf;
+
+    call->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : conf->timeout_ms;
+    call->wait_for_ready = o->wait_for_ready || conf->wait_for_ready;
+    call->fail_fast = o->fail_fast;
+    call->one_way = o->one_way;
+    return has_extras(o) ? apply_extras(call, o, why) : WEFT_OK;
 }
 
 weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
@@ -134,7 +163,7 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
                                   const char **why)
 {
     weft__client_call *call;
-    weft_status st = WEFT_ENOMEM;
+    weft_status st;
 
     *why = NULL;
     if (ch->error[0] != '\0') {
@@ -150,30 +179,24 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
         return WEFT_ELIMIT;
     }
     weft__loop_touch(ch->loop);
-    if ((st = weft__channel_activate(ch, why)) != WEFT_OK)
-        return st;
-    *why = NULL;
+    if (!ch->active || ch->idle.first != NULL) {
+        if ((st = weft__channel_activate(ch, why)) != WEFT_OK)
+            return st;
+        *why = NULL;
+    }
     if ((call = record_get(ch)) == NULL)
         return WEFT_ENOMEM;
     call->channel = ch;
+    call->attempt.call = call;
     call->started_ns = weft_loop_now_ns(ch->loop);
     call->result.message = call->result.peer = call->result.content_type = "";
-    call->under.parent_ended = on_parent_ended;
     weft_timer_init(&call->deadline, ch->loop, on_deadline, call);
-    if ((st = apply_options(call, options, why)) != WEFT_OK)
-        goto fail;
-    call->handle = weft__handle_new(ch->loop, WEFT__HANDLE_CLIENT_CALL, call);
-    if (call->handle == 0)
-        st = WEFT_ENOMEM;
-    else if (options->parent != NULL)
-        st = weft__call_link_under(options->parent, &call->under);
-    if (st != WEFT_OK)
-        goto fail;
+    if ((st = apply_options(call, options, why)) != WEFT_OK) {
+        weft__client_call_abort(call);
+        return st;
+    }
     *out = call;
     return WEFT_OK;
-fail:
-    weft__client_call_abort(call);
-    return st;
 }
 
 void weft__client_call_start(weft__client_call *call, weft_handle *handle)
@@ -190,7 +213,7 @@ void weft__client_call_start(weft__client_call *call, weft_handle *handle)
     ch->stats.pending_bytes += call->request.len;
     if (call->timeout_ms != WEFT_NO_DEADLINE)
         weft_timer_start(&call->deadline, call->timeout_ms);
-    weft__dispatch(call);
+    weft__dispatch(call, call->started_ns);
 }
 
 /* ---- Ending ---- */
@@ -249,10 +272,10 @@ static void complete(void *arg)
     weft__current_result = &call->result;
     call->telling = true;
     weft__loop_span_begin(ch->loop, call->path);
-    if (call->cb != NULL)
-        call->cb(&call->result, call->user);
-    else
+    if (call->by_stub)
         call->closure(call->result.reply, call->user);
+    else
+        call->cb(&call->result, call->user);
     weft__loop_span_end(ch->loop);
     weft__current_call = outer_call;
     weft__current_result = outer;
@@ -260,7 +283,8 @@ static void complete(void *arg)
 
     if (!call->kept)
         record_put(call);
-    weft__channel_reap_if_done(ch);
+    if (ch->closing)
+        weft__channel_reap_if_done(ch);
 }
 
 void weft__client_call_end(weft__client_call *call, weft_status status,
@@ -275,8 +299,10 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
     call->place = WEFT__CALL_ENDED;
     ch->stats.pending_bytes -= call->request.len;
     weft_timer_stop(&call->deadline);
-    weft__under_unlink(&call->under);
-    weft__handle_free(call->handle);
+    if (call->under.pprev != NULL)
+        weft__under_unlink(&call->under);
+    if (call->handle != 0)
+        weft__handle_drop(ch->loop, call->handle);
     call->result.status = weft_status_to_rpc(status);
     if (message != NULL)
         call->result.message = message;

@@ -196,35 +196,45 @@ static uint64_t wanted(const weft__subchannel *sub, bool version0)
     return 1 + ch->stats.waiting / ch->n_listed;
 }
 
-/* The least loaded one with room; asks for more when none has any. */
-weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
+/* None has room: more of them, unless enough are on their way. */
+static void open_more(weft__subchannel *sub)
 {
     const weft_channel_conf *conf = &sub->channel->conf;
-    weft__client_conn *best = NULL;
     uint64_t opening = 0;
     bool version0 = false;
     uint32_t cap;
 
+    if (weft_timer_armed(&sub->backoff))
+        return;
     for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next) {
         if (cc->conn == NULL || cc->leaving)
             continue;
         opening += !cc->ready;
         version0 |= cc->version0;
-        if (cc->ready && cc->in_flight < cc->capacity &&
-            (best == NULL || cc->in_flight < best->in_flight)) {
-            best = cc;
-            if (best->in_flight == 0)
-                break;
-        }
     }
-    if (best != NULL || weft_timer_armed(&sub->backoff))
-        return best;
     cap = version0 ? conf->max_gorpc_connections_per_endpoint
                    : conf->max_connections_per_endpoint;
     for (; opening < wanted(sub, version0) && sub->n_conns < cap; opening++)
         if (weft__client_conn_open(sub) != WEFT_OK)
             break; /* without memory, the call waits */
-    return NULL;
+}
+
+/* The least loaded one with room; asks for more when none has any. */
+weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
+{
+    weft__client_conn *best = NULL;
+
+    for (weft__client_conn *cc = sub->conns; cc != NULL; cc = cc->next) {
+        if (cc->in_flight >= cc->capacity || cc->conn == NULL || cc->leaving ||
+            (best != NULL && cc->in_flight >= best->in_flight))
+            continue;
+        best = cc;
+        if (best->in_flight == 0)
+            break;
+    }
+    if (best == NULL)
+        open_more(sub);
+    return best;
 }
 
 void weft__client_conn_abandon(weft__attempt *a, weft_status why)

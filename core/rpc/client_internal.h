@@ -61,8 +61,12 @@ typedef struct weft__attempt {
     struct weft__attempt *next, **pprev; /* conn->attempts */
 } weft__attempt;
 
-#define WEFT__CALL_ARENA 512
 #define WEFT__TRIED_MAX 8
+
+/* A million calls may be in flight, so a record is small; the messages of small
+ * calls lie in it. */
+#define WEFT__CALL_BYTES 784
+#define WEFT__CALL_ARENA 224
 
 struct weft__client_call {
     weft_result result; /* first: weft_result_free() gets the call back */
@@ -76,7 +80,7 @@ struct weft__client_call {
     const char *path;
     size_t path_len;
     const ProtobufCMessageDescriptor *output; /* NULL: raw */
-    weft__payload request;
+    weft__slice request; /* packed; kept, for it may have to go elsewhere */
     weft_metadata metadata, forwarded;
     const char *content_type, *trace;
     uint64_t hash;
@@ -84,22 +88,29 @@ struct weft__client_call {
     bool wait_for_ready, fail_fast, one_way;
     bool refused;       /* by somebody, once */
     bool telling, kept; /* its callback runs; it was taken along */
+    bool by_stub;
+    uint8_t n_tried, moves;
 
     /* who is told */
-    ProtobufCClosure closure; /* stub */
-    weft_result_cb cb;        /* generic */
+    union {
+        ProtobufCClosure closure; /* by_stub */
+        weft_result_cb cb;
+    };
     void *user;
 
     weft__under under;
-    weft_timer deadline;
+    union {
+        weft_timer deadline;
+        weft__deferred completion; /* once it has ended */
+    };
     uint64_t started_ns, resolved_ns, sent_ns;
     weft__attempt attempt;
-    uint32_t tried[WEFT__TRIED_MAX];
-    uint8_t n_tried, moves;
-    weft__deferred completion;
+    uint32_t *tried; /* the slots of those who refused it; TRIED_MAX, or NULL */
     weft_arena arena;
-    uint8_t first_chunk[WEFT__CALL_ARENA];
+    _Alignas(max_align_t) uint8_t first_chunk[WEFT__CALL_ARENA];
 };
+_Static_assert(sizeof(weft__client_call) <= WEFT__CALL_BYTES,
+               "a call's record has outgrown its size");
 
 /* ---- Connections ---- */
 
@@ -266,8 +277,8 @@ void weft__attempts_each(weft__attempts *t,
                          void (*fn)(weft__attempt *a, void *arg), void *arg);
 
 /* dispatch.c */
-/* Sends call, ends it, or lets it wait. */
-void weft__dispatch(weft__client_call *call);
+/* Sends call, ends it, or lets it wait.  now: of the loop, in nanoseconds. */
+void weft__dispatch(weft__client_call *call, uint64_t now);
 void weft__wait_remove(weft__client_call *call);
 /* Waiting calls try again, at the end of the batch: capacity was won, or (all)
  * something changed that may end some of them. */

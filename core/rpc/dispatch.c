@@ -51,11 +51,10 @@ void weft__wait_remove(weft__client_call *call)
 
 /* ---- One attempt ---- */
 
-static void give_back(weft__attempt *a, weft_status status)
+static void give_back(weft__attempt *a, weft_status status, uint64_t now)
 {
     weft_channel *ch = a->call->channel;
     weft__subchannel *sub = a->sub;
-    uint64_t now = weft_loop_now_ns(ch->loop);
 
     a->sub = NULL;
     ch->balancer->done(
@@ -65,7 +64,8 @@ static void give_back(weft__attempt *a, weft_status status)
                                  now > a->picked_ns ? now - a->picked_ns : 0,
                              .now_ns = now});
     sub->picks--;
-    weft__sub_release_if_done(sub);
+    if (!sub->listed)
+        weft__sub_release_if_done(sub);
 }
 
 void weft__attempt_release(weft__attempt *a, weft_status status)
@@ -77,9 +77,10 @@ void weft__attempt_release(weft__attempt *a, weft_status status)
         weft__attempts_remove(&cc->attempts, a);
         cc->in_flight--;
         a->conn = NULL;
-        weft__client_conn_check_idle(cc);
+        if (cc->leaving)
+            weft__client_conn_check_idle(cc);
     }
-    give_back(a, status);
+    give_back(a, status, weft_loop_now_ns(ch->loop));
     if (ch->waiting != NULL)
         weft__channel_kick(ch, false);
 }
@@ -89,7 +90,11 @@ void weft__attempt_refused(weft__attempt *a)
 {
     weft__client_call *call = a->call;
 
-    if (call->n_tried < WEFT__TRIED_MAX)
+    if (call->tried == NULL)
+        call->tried = weft_arena_alloc(&call->arena,
+                                       WEFT__TRIED_MAX * sizeof(*call->tried));
+    /* Without memory for that it may meet the same one again. */
+    if (call->tried != NULL && call->n_tried < WEFT__TRIED_MAX)
         call->tried[call->n_tried++] = a->sub->slot;
     weft__attempt_lost(a, WEFT_SENT_REFUSED, WEFT_UNAVAILABLE,
                        "the server refused the call");
@@ -115,74 +120,76 @@ void weft__attempt_lost(weft__attempt *a, weft_sent sent, weft_status status,
     call->sent_ns = 0;
     call->result.peer = "";
     call->place = WEFT__CALL_WAITING;
-    weft__dispatch(call);
+    weft__dispatch(call, weft_loop_now_ns(call->channel->loop));
 }
 
 typedef enum send_outcome { SENT, ENDED, ELSEWHERE } send_outcome;
 
-static send_outcome send_on(weft__client_call *call, weft__subchannel *sub,
-                            weft__client_conn *cc, bool *full)
+/* The connection has no place for it, or the call cannot be sent at all. */
+static send_outcome not_sent(weft__client_call *call, weft_status st,
+                             bool *full)
 {
-    weft_channel *ch = call->channel;
-    uint64_t now = weft_loop_now_ns(ch->loop);
-    uint64_t used_ms = (now - call->started_ns) / 1000000;
-    weft__attempt *a = &call->attempt;
-    weft__wire_request request = {.kind = call->one_way ? WEFT__ONE_WAY
-                                                        : WEFT__UNARY,
-                                  .path = call->path,
-                                  .path_len = call->path_len,
-                                  .metadata = call->metadata,
-                                  .more_metadata = call->forwarded,
-                                  .payload = call->request};
-    weft_status st;
-
-    if (call->timeout_ms != WEFT_NO_DEADLINE) /* at least 1: 0 means none */
-        request.timeout_ms = used_ms < call->timeout_ms
-                                 ? call->timeout_ms - (uint32_t)used_ms
-                                 : 1;
-    if (call->content_type != NULL)
-        request.content_type = (weft__slice){
-            (const uint8_t *)call->content_type, strlen(call->content_type)};
-    if (call->trace != NULL)
-        request.trace =
-            (weft__slice){(const uint8_t *)call->trace, strlen(call->trace)};
-    a->begin_bytes = weft__conn_bytes_end(cc->conn);
-    st = weft__conn_request(cc->conn, &request, &a->stream);
-    switch (st) {
-    case WEFT_OK:
-        break;
-    case WEFT_RESOURCE_EXHAUSTED:
+    if (st == WEFT_RESOURCE_EXHAUSTED)
         *full = true;
+    if (st == WEFT_RESOURCE_EXHAUSTED || st == WEFT_EAGAIN ||
+        st == WEFT_ECLOSED)
         return ELSEWHERE;
-    case WEFT_EAGAIN:
-    case WEFT_ECLOSED:
-        return ELSEWHERE;
-    case WEFT_ELIMIT:
-        give_back(a, WEFT_OK);
+    give_back(&call->attempt, WEFT_OK, weft_loop_now_ns(call->channel->loop));
+    if (st == WEFT_ELIMIT)
         weft__client_call_endf(
             call, WEFT_RESOURCE_EXHAUSTED, false,
             "a request of %zu bytes, with its metadata, is over the peer's "
             "max_frame_bytes",
             call->request.len);
-        return ENDED;
-    case WEFT_ENOTSUP:
-        give_back(a, WEFT_OK);
+    else if (st == WEFT_ENOTSUP)
         weft__client_call_end(call, WEFT_UNIMPLEMENTED,
                               "the peer speaks version 0, which has unary "
                               "protobuf calls only",
                               false);
-        return ENDED;
-    default:
-        give_back(a, WEFT_OK);
+    else
         weft__client_call_end(call, st, weft_status_text(st), false);
-        return ENDED;
-    }
-    call->result.peer = sub->text;
+    return ENDED;
+}
+
+/* What is left of the deadline; at least 1, for 0 means that there is none. */
+static uint32_t left_ms(const weft__client_call *call, uint64_t now)
+{
+    uint64_t used_ms = (now - call->started_ns) / 1000000;
+
+    if (call->timeout_ms == WEFT_NO_DEADLINE)
+        return 0;
+    return used_ms < call->timeout_ms ? call->timeout_ms - (uint32_t)used_ms
+                                      : 1;
+}
+
+static send_outcome send_on(weft__client_call *call, weft__client_conn *cc,
+                            uint64_t now, bool *full)
+{
+    weft__attempt *a = &call->attempt;
+    weft__wire_request request = {
+        .kind = call->one_way ? WEFT__ONE_WAY : WEFT__UNARY,
+        .path = call->path,
+        .path_len = call->path_len,
+        .timeout_ms = left_ms(call, now),
+        .metadata = call->metadata,
+        .more_metadata = call->forwarded,
+        .payload = {.data = call->request.data, .len = call->request.len}};
+    weft_status st;
+
+    if (call->content_type != NULL)
+        request.content_type = weft__text(call->content_type);
+    if (call->trace != NULL)
+        request.trace = weft__text(call->trace);
+    a->begin_bytes = weft__conn_bytes_end(cc->conn);
+    st = weft__conn_request(cc->conn, &request, &a->stream);
+    if (st != WEFT_OK)
+        return not_sent(call, st, full);
+    call->result.peer = a->sub->text;
     call->sent_ns = now;
     call->place = WEFT__CALL_SENT;
     call->result.sent = WEFT_SENT_MAYBE; /* until we know better */
     if (call->one_way) {                 /* nothing comes back */
-        give_back(a, WEFT_OK);
+        give_back(a, WEFT_OK, now);
         weft__client_call_end(call, WEFT_OK, NULL, false);
         return ENDED;
     }
@@ -285,56 +292,19 @@ static void end_refused(weft__client_call *call)
                            last != NULL ? last->text : "the server");
 }
 
-/* True: it must wait. */
-static bool must_wait(weft__client_call *call)
+/* The calls that find nobody: true if it must wait, else it has ended.
+ * n_seen: those who have refused it, and those who had no room. */
+static bool wait_or_end(weft__client_call *call, size_t n_seen, bool full)
 {
     weft_channel *ch = call->channel;
-    uint32_t tried[WEFT__TRIED_MAX * 2];
-    size_t n = call->n_tried;
-    bool full = false;
 
-    if (ch->list == NULL) {
-        if (!call->fail_fast)
-            return true;
-        weft__client_call_endf(
-            call, WEFT_UNAVAILABLE, false, "resolving %s: %s", ch->target,
-            ch->resolve_error[0] != '\0' ? ch->resolve_error : "not done yet");
-        return false;
-    }
-    if (call->resolved_ns == 0)
-        call->resolved_ns = weft_loop_now_ns(ch->loop);
-    memcpy(tried, call->tried, n * sizeof(tried[0]));
-    for (; n < WEFT__TRIED_MAX * 2; n++) {
-        weft_pick_args args = {.hash = call->hash,
-                               .tried = tried,
-                               .n_tried = n,
-                               .now_ns = weft_loop_now_ns(ch->loop)};
-        weft__client_conn *cc;
-        uint32_t slot;
-
-        if (ch->balancer->pick(ch->balancer_self, &args, &slot) != WEFT_OK)
-            break;
-        call->attempt.sub = ch->slots[slot];
-        call->attempt.picked_ns = args.now_ns;
-        call->attempt.sub->picks++;
-        if (contains(tried, n, slot)) { /* nobody else is left */
-            give_back(&call->attempt, WEFT_CANCELLED);
-            break;
-        }
-        cc = weft__client_conn_usable(call->attempt.sub);
-        if (cc != NULL &&
-            send_on(call, call->attempt.sub, cc, &full) != ELSEWHERE)
-            return false;
-        give_back(&call->attempt, WEFT_CANCELLED);
-        tried[n] = slot;
-    }
     if (full) {
         weft__client_call_end(call, WEFT_RESOURCE_EXHAUSTED,
                               "max_unsent_bytes wait on every connection",
                               false);
         return false;
     }
-    if (call->n_tried > 0 && !others_remain(call, n)) {
+    if (call->n_tried > 0 && !others_remain(call, n_seen)) {
         end_refused(call);
         return false;
     }
@@ -345,17 +315,65 @@ static bool must_wait(weft__client_call *call)
     return false;
 }
 
-void weft__dispatch(weft__client_call *call)
+/* There is no list yet. */
+static bool wait_for_list(weft__client_call *call)
 {
     weft_channel *ch = call->channel;
 
-    call->attempt.call = call;
+    if (!call->fail_fast)
+        return true;
+    weft__client_call_endf(
+        call, WEFT_UNAVAILABLE, false, "resolving %s: %s", ch->target,
+        ch->resolve_error[0] != '\0' ? ch->resolve_error : "not done yet");
+    return false;
+}
+
+/* True: it must wait. */
+static bool must_wait(weft__client_call *call, uint64_t now)
+{
+    weft_channel *ch = call->channel;
+    weft__attempt *a = &call->attempt;
+    uint32_t tried[WEFT__TRIED_MAX * 2], slot;
+    weft_pick_args args = {.hash = call->hash, .tried = tried, .now_ns = now};
+    bool full = false;
+
+    if (ch->list == NULL)
+        return wait_for_list(call);
+    if (call->resolved_ns == 0)
+        call->resolved_ns = now;
+    for (; args.n_tried < call->n_tried; args.n_tried++)
+        tried[args.n_tried] = call->tried[args.n_tried];
+    for (; args.n_tried < WEFT__TRIED_MAX * 2; args.n_tried++) {
+        weft__client_conn *cc;
+
+        if (ch->balancer->pick(ch->balancer_self, &args, &slot) != WEFT_OK)
+            break;
+        a->sub = ch->slots[slot];
+        a->picked_ns = now;
+        a->sub->picks++;
+        if (contains(tried, args.n_tried, slot)) { /* nobody else is left */
+            give_back(a, WEFT_CANCELLED, now);
+            break;
+        }
+        cc = weft__client_conn_usable(a->sub);
+        if (cc != NULL && send_on(call, cc, now, &full) != ELSEWHERE)
+            return false;
+        give_back(a, WEFT_CANCELLED, now);
+        tried[args.n_tried] = slot;
+    }
+    return wait_or_end(call, args.n_tried, full);
+}
+
+void weft__dispatch(weft__client_call *call, uint64_t now)
+{
+    weft_channel *ch = call->channel;
+
     /* Nobody overtakes those who wait for the same thing. */
     if (ch->waiting != NULL && !call->fail_fast && ch->list != NULL &&
         call->moves == 0 && (ch->n_failing < ch->n_listed)) {
         if (!ch->kick.queued)
             weft__channel_kick(ch, false);
-    } else if (!must_wait(call)) {
+    } else if (!must_wait(call, now)) {
         return;
     }
     if (ch->stats.waiting >= ch->conf.max_waiting) {
@@ -372,13 +390,14 @@ void weft__dispatch(weft__client_call *call)
 static void on_kick(void *arg)
 {
     weft_channel *ch = arg;
+    uint64_t now = weft_loop_now_ns(ch->loop);
     bool all = ch->kick_all;
 
     ch->kick_all = false;
     for (uint64_t n = ch->stats.waiting; n > 0 && ch->waiting != NULL; n--) {
         weft__client_call *call = ch->waiting;
         weft__wait_remove(call);
-        if (!must_wait(call))
+        if (!must_wait(call, now))
             continue;
         if (all || call->n_tried > 0) {
             wait_append(call);

@@ -2,6 +2,7 @@
 #include "client_internal.h"
 
 #include <string.h>
+#include <weft/arena_internal.h>
 #include <weft/mem.h>
 
 _Thread_local weft__client_call *weft__current_call;
@@ -20,8 +21,8 @@ static weft_result *keep_refusal(const weft_result *r)
 
     if (copy == NULL)
         return NULL;
-    weft_arena_init(&copy->arena, copy->first_chunk, sizeof(copy->first_chunk),
-                    0);
+    weft__arena_init(&copy->arena, NULL, copy->first_chunk,
+                     sizeof(copy->first_chunk), 0);
     message = weft_arena_strndup(&copy->arena, r->message, strlen(r->message));
     if (message == NULL) {
         weft_result_free(&copy->result);
@@ -51,6 +52,7 @@ weft_result *weft_result_keep(void)
             return NULL;
         r->peer = peer;
     }
+    weft__arena_leave_loop(&call->arena);
     call->kept = true;
     return r;
 }

@@ -99,7 +99,7 @@ static weft_status reserve_request(weft__client_call *call, size_t len,
     }
     if ((*data = weft_arena_alloc(&call->arena, len)) == NULL)
         return WEFT_ENOMEM;
-    call->request = (weft__payload){.len = len, .data = *data};
+    call->request = (weft__slice){*data, len};
     return WEFT_OK;
 }
 
@@ -273,6 +273,7 @@ static void invoke(ProtobufCService *service, unsigned method,
         refuse(ch, st, why, closure, user);
         return;
     }
+    call->by_stub = true;
     call->closure = closure;
     call->user = user;
     weft__client_call_start(call, stub->options.handle);

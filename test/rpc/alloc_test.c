@@ -18,6 +18,7 @@
 
 #define WARM_UP 2000
 #define CALLS 10000
+#define SMALL 45
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
@@ -97,7 +98,8 @@ static void make_calls(run *r, size_t calls, size_t in_flight)
     assert_false(r->failed);
 }
 
-static void check(size_t in_flight, const weft_call_options *options)
+static void check(size_t in_flight, size_t bytes,
+                  const weft_call_options *options)
 {
     static Helloworld__Greeter_Service greeter =
         HELLOWORLD__GREETER__INIT(greeter_);
@@ -105,9 +107,12 @@ static void check(size_t in_flight, const weft_call_options *options)
     weft_server *server;
     weft_channel *channel;
     size_t before, after;
-    char target[32];
+    char target[32], *text = __libc_malloc(bytes + 1);
 
-    r.request.msg = "a text of a common length, in both directions";
+    assert_non_null(text);
+    memset(text, 'x', bytes);
+    text[bytes] = '\0';
+    r.request.msg = text;
     assert_int_equal(weft_loop_new(&r.loop, NULL), WEFT_OK);
     assert_int_equal(weft_server_new(&server, r.loop, NULL), WEFT_OK);
     weft_server_add_service(server, &greeter.base);
@@ -126,6 +131,7 @@ static void check(size_t in_flight, const weft_call_options *options)
     after = taken + given_back;
     assert_int_equal(after, before);
     weft_loop_free(r.loop);
+    __libc_free(text);
 }
 
 static void the_count_sees_what_the_libraries_take(void **state)
@@ -143,13 +149,13 @@ static void the_count_sees_what_the_libraries_take(void **state)
 static void one_call_at_a_time_allocates_nothing(void **state)
 {
     (void)state;
-    check(1, NULL);
+    check(1, SMALL, NULL);
 }
 
 static void calls_in_a_pipeline_allocate_nothing(void **state)
 {
     (void)state;
-    check(64, NULL);
+    check(64, SMALL, NULL);
 }
 
 static void metadata_and_a_deadline_allocate_nothing(void **state)
@@ -158,7 +164,21 @@ static void metadata_and_a_deadline_allocate_nothing(void **state)
     weft_call_options options = {.timeout_ms = 1000, .metadata = {pairs, 2}};
 
     (void)state;
-    check(16, &options);
+    check(16, SMALL, &options);
+}
+
+static void calls_of_1_KiB_allocate_nothing(void **state)
+{
+    (void)state;
+    check(1, 1024, NULL);
+    check(64, 1024, NULL);
+}
+
+static void calls_of_16_KiB_allocate_nothing(void **state)
+{
+    (void)state;
+    check(1, 16384, NULL);
+    check(8, 16384, NULL);
 }
 
 int main(void)
@@ -168,6 +188,8 @@ int main(void)
         cmocka_unit_test(one_call_at_a_time_allocates_nothing),
         cmocka_unit_test(calls_in_a_pipeline_allocate_nothing),
         cmocka_unit_test(metadata_and_a_deadline_allocate_nothing),
+        cmocka_unit_test(calls_of_1_KiB_allocate_nothing),
+        cmocka_unit_test(calls_of_16_KiB_allocate_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,35 @@ static void a_big_reply_is_kept_without_its_connection(void **state)
     free(big);
 }
 
+static void a_reply_is_kept_without_its_loop(void **state)
+{
+    fixture *f = *state;
+    char text[3000];
+    int calls = 0;
+
+    memset(text, 't', sizeof(text));
+    assert_int_equal(
+        weft_call_bytes(f->channel, NULL, "/a.B/C", "", 0, take, &calls),
+        WEFT_OK);
+    until_calls(f, 1);
+    peer_reply_bytes(&f->p, 0, text, sizeof(text));
+    test_loop_settle(&f->t);
+    assert_int_equal(calls, 1);
+}
+
+static int teardown_before_the_result(void **state)
+{
+    const char *payload;
+
+    fixture_teardown(state);
+    payload = taken->payload;
+    for (size_t i = 0; i < taken->payload_len; i++)
+        if (payload[i] != 't')
+            return -1;
+    weft_result_free(taken);
+    return 0;
+}
+
 static void phases_add_up(void **state)
 {
     fixture *f = *state;
@@ -385,6 +414,9 @@ int main(void)
         T(everything_of_a_reply_is_in_the_result),
         T(a_failure_brings_details_and_metadata_too),
         T(a_big_reply_is_kept_without_its_connection),
+        cmocka_unit_test_setup_teardown(a_reply_is_kept_without_its_loop,
+                                        fixture_setup,
+                                        teardown_before_the_result),
         T(phases_add_up),
         T(sent_never_when_the_connection_goes_before_a_byte),
         T(refused_stays_refused),
