@@ -58,36 +58,21 @@ static bool packed_bools(weft__decoder *d, const uint8_t *p, size_t len,
     const uint8_t *end = p + len;
 
     while (p != NULL && p < end)
-        p = weft__protobuf_number(d, PROTOBUF_C_TYPE_BOOL, WEFT__WIRE_VARINT, p,
-                                  end, to++);
+        p = weft__protobuf_bool(d, WEFT__WIRE_VARINT, p, end, to++);
     return p != NULL;
 }
 
-/* n values in len bytes, which end with the end of a value. */
+/* Values in len bytes, which end with the end of a value. */
 static bool packed_varints(ProtobufCType type, const uint8_t *p, size_t len,
-                           void *to)
+                           char *to, size_t size)
 {
     const uint8_t *end = p + len;
-    uint32_t *to32 = to;
-    uint64_t *to64 = to, v;
+    uint64_t v;
 
-    while (p < end) {
+    for (; p < end; to += size) {
         if ((p = weft__varint_get(p, end, &v)) == NULL)
             return false;
-        switch (type) {
-        case PROTOBUF_C_TYPE_SINT32:
-            *to32++ = weft__zigzag32((uint32_t)v);
-            break;
-        case PROTOBUF_C_TYPE_INT64:
-        case PROTOBUF_C_TYPE_UINT64:
-            *to64++ = v;
-            break;
-        case PROTOBUF_C_TYPE_SINT64:
-            *to64++ = weft__zigzag64(v);
-            break;
-        default:
-            *to32++ = (uint32_t)v;
-        }
+        weft__put_number(to, type, v);
     }
     return true;
 }
@@ -123,9 +108,10 @@ const uint8_t *weft__protobuf_packed(weft__decoder *d, ProtobufCType type,
         good = len % size == 0;
         packed_fixed(p, more, size, to);
     } else {
-        good = p[len - 1] < 0x80 && (type == PROTOBUF_C_TYPE_BOOL
-                                         ? packed_bools(d, p, len, to)
-                                         : packed_varints(type, p, len, to));
+        good =
+            p[len - 1] < 0x80 && (type == PROTOBUF_C_TYPE_BOOL
+                                      ? packed_bools(d, p, len, to)
+                                      : packed_varints(type, p, len, to, size));
     }
     *n += more;
     return good ? p + len : weft__decoder_malformed(d);

@@ -12,6 +12,7 @@
  * counted, so that its array is made once, and then read.  Everything else is
  * touched once. */
 #include <string.h>
+#include <weft/hint.h>
 
 #include "protobuf_number_internal.h"
 
@@ -20,33 +21,18 @@
 #define DEFAULT_ELEMENTS (4u << 20)
 #define MAX_DEPTH 1000 /* recursion takes some hundred bytes a level */
 
-/* Required fields that were seen: so many without memory from the arena. */
+/* Required fields that were seen: so many times 64 without memory of the
+ * arena's. */
 #define SEEN_WORDS 4
 
-typedef struct message_in {
-    weft__decoder *d;
-    const ProtobufCMessageDescriptor *desc;
-    ProtobufCMessage *message;
-    const uint8_t *end;
-    uint32_t depth; /* of messages that may be nested in this one */
-} message_in;
-
-static inline void *member(const message_in *in,
-                           const ProtobufCFieldDescriptor *f)
+static inline void *member_of(ProtobufCMessage *message, unsigned offset)
 {
-    return (char *)in->message + f->offset;
-}
-
-/* Its count, has_x, or the oneof's case. */
-static inline void *quantifier(const message_in *in,
-                               const ProtobufCFieldDescriptor *f)
-{
-    return (char *)in->message + f->quantifier_offset;
+    return (char *)message + offset;
 }
 
 /* For descriptors that no compiler has made. */
-static void init_generic(const ProtobufCMessageDescriptor *desc,
-                         ProtobufCMessage *message)
+static WEFT__COLD void init_generic(const ProtobufCMessageDescriptor *desc,
+                                    ProtobufCMessage *message)
 {
     memset(message, 0, desc->sizeof_message);
     message->descriptor = desc;
@@ -65,13 +51,12 @@ static void init_generic(const ProtobufCMessageDescriptor *desc,
     }
 }
 
-static ProtobufCMessage *decode_message(weft__decoder *d,
-                                        const ProtobufCMessageDescriptor *desc,
-                                        const uint8_t *p, const uint8_t *end,
-                                        uint32_t depth);
+static bool message_put(weft__decoder *d, const ProtobufCFieldDescriptor *f,
+                        const uint8_t *p, size_t len,
+                        ProtobufCMessage **member);
 
-static bool string_put(weft__decoder *d, const uint8_t *p, size_t len,
-                       void *member)
+static inline bool string_put(weft__decoder *d, const uint8_t *p, size_t len,
+                              void *member)
 {
     char *text = weft__decoder_take(d, len + 1);
 
@@ -84,7 +69,8 @@ static bool string_put(weft__decoder *d, const uint8_t *p, size_t len,
 }
 
 /* What stays of len bytes of the input; NULL: status and why are set. */
-static uint8_t *bytes_keep(weft__decoder *d, const uint8_t *p, size_t len)
+static inline uint8_t *bytes_keep(weft__decoder *d, const uint8_t *p,
+                                  size_t len)
 {
     uint8_t *copy;
 
@@ -95,8 +81,8 @@ static uint8_t *bytes_keep(weft__decoder *d, const uint8_t *p, size_t len)
     return copy;
 }
 
-static bool bytes_put(weft__decoder *d, const uint8_t *p, size_t len,
-                      ProtobufCBinaryData *member)
+static inline bool bytes_put(weft__decoder *d, const uint8_t *p, size_t len,
+                             ProtobufCBinaryData *member)
 {
     uint8_t *data = NULL;
 
@@ -106,74 +92,103 @@ static bool bytes_put(weft__decoder *d, const uint8_t *p, size_t len,
     return true;
 }
 
-/* A singular one (merges) or an element of an array (*member is NULL). */
-static bool message_put(const message_in *in, const ProtobufCFieldDescriptor *f,
-                        const uint8_t *p, size_t len, ProtobufCMessage **member)
+/* A string, bytes or a message. */
+WEFT__INLINE const uint8_t *content_get(weft__decoder *d,
+                                        const ProtobufCFieldDescriptor *f,
+                                        ProtobufCType type, unsigned wire,
+                                        const uint8_t *p, const uint8_t *end,
+                                        void *member)
 {
-    ProtobufCMessage *sub;
-
-    if (in->depth == 0) {
-        weft__decoder_fail(in->d, WEFT_ELIMIT,
-                           "it is nested over max_decode_depth");
-        return false;
-    }
-    sub = decode_message(in->d, f->descriptor, p, p + len, in->depth - 1);
-    if (sub == NULL || (*member != NULL && *member != f->default_value &&
-                        !weft__protobuf_merge(in->d, *member, sub)))
-        return false;
-    *member = sub;
-    return true;
-}
-
-/* A value of any type; returns the byte behind it. */
-static inline const uint8_t *value_get(const message_in *in,
-                                       const ProtobufCFieldDescriptor *f,
-                                       unsigned wire, const uint8_t *p,
-                                       void *member)
-{
-    bool kept;
     size_t len;
+    bool kept;
 
-    if (f->type != PROTOBUF_C_TYPE_STRING && f->type != PROTOBUF_C_TYPE_BYTES &&
-        f->type != PROTOBUF_C_TYPE_MESSAGE)
-        return weft__protobuf_number(in->d, f->type, wire, p, in->end, member);
     if (wire != WEFT__WIRE_BYTES)
-        return weft__decoder_wrong_type(in->d);
-    if ((p = weft__protobuf_length(p, in->end, &len)) == NULL)
-        return weft__decoder_malformed(in->d);
-    if (f->type == PROTOBUF_C_TYPE_STRING)
-        kept = string_put(in->d, p, len, member);
-    else if (f->type == PROTOBUF_C_TYPE_BYTES)
-        kept = bytes_put(in->d, p, len, member);
+        return weft__decoder_wrong_type(d);
+    if ((p = weft__protobuf_length(p, end, &len)) == NULL)
+        return weft__decoder_malformed(d);
+    if (type == PROTOBUF_C_TYPE_STRING)
+        kept = string_put(d, p, len, member);
+    else if (type == PROTOBUF_C_TYPE_BYTES)
+        kept = bytes_put(d, p, len, member);
     else
-        kept = message_put(in, f, p, len, member);
+        kept = message_put(d, f, p, len, member);
     return kept ? p + len : NULL;
 }
 
+/* A value of any type into its member, or into an element of an array; returns
+ * the byte behind it. */
+WEFT__INLINE const uint8_t *value_get(weft__decoder *d,
+                                      const ProtobufCFieldDescriptor *f,
+                                      unsigned wire, const uint8_t *p,
+                                      const uint8_t *end, void *member)
+{
+    uint64_t v;
+
+    switch (f->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        return content_get(d, f, PROTOBUF_C_TYPE_STRING, wire, p, end, member);
+    case PROTOBUF_C_TYPE_BYTES:
+        return content_get(d, f, PROTOBUF_C_TYPE_BYTES, wire, p, end, member);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return content_get(d, f, PROTOBUF_C_TYPE_MESSAGE, wire, p, end, member);
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+        if (wire != WEFT__WIRE_32)
+            return weft__decoder_wrong_type(d);
+        if (end - p < 4)
+            return weft__decoder_malformed(d);
+        weft__copy32(member, p);
+        return p + 4;
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        if (wire != WEFT__WIRE_64)
+            return weft__decoder_wrong_type(d);
+        if (end - p < 8)
+            return weft__decoder_malformed(d);
+        weft__copy64(member, p);
+        return p + 8;
+    case PROTOBUF_C_TYPE_BOOL:
+        return weft__protobuf_bool(d, wire, p, end, member);
+    default:
+        if (wire != WEFT__WIRE_VARINT)
+            return weft__decoder_wrong_type(d);
+        if ((p = weft__varint_get(p, end, &v)) == NULL)
+            return weft__decoder_malformed(d);
+        weft__put_number(member, f->type, v);
+        return p;
+    }
+}
+
 /* Whatever member of the oneof was there before goes. */
-static void oneof_clear(const message_in *in, const ProtobufCFieldDescriptor *f)
+static WEFT__APART void oneof_clear(ProtobufCMessage *message,
+                                    const ProtobufCFieldDescriptor *f)
 {
     const ProtobufCFieldDescriptor *old = f;
     uint32_t was;
 
-    memcpy(&was, quantifier(in, f), sizeof(was));
+    memcpy(&was, member_of(message, f->quantifier_offset), sizeof(was));
     if (was != 0 && was != f->id)
-        old = protobuf_c_message_descriptor_get_field(in->desc, was);
-    memset(member(in, f), 0, weft__protobuf_element_size(old->type));
+        old = protobuf_c_message_descriptor_get_field(message->descriptor, was);
+    memset(member_of(message, f->offset), 0,
+           weft__protobuf_element_size(old->type));
 }
 
-static inline const uint8_t *singular(const message_in *in,
-                                      const ProtobufCFieldDescriptor *f,
-                                      unsigned wire, const uint8_t *p)
+WEFT__INLINE const uint8_t *singular(weft__decoder *d,
+                                     ProtobufCMessage *message,
+                                     const ProtobufCFieldDescriptor *f,
+                                     unsigned wire, const uint8_t *p,
+                                     const uint8_t *end)
 {
     bool oneof = (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
 
     if (oneof)
-        oneof_clear(in, f);
-    p = value_get(in, f, wire, p, member(in, f));
+        oneof_clear(message, f);
     if (f->quantifier_offset != 0) /* has_x, or the oneof's case */
-        weft__put32(quantifier(in, f), oneof ? f->id : 1);
-    return p;
+        weft__put32(member_of(message, f->quantifier_offset),
+                    oneof ? f->id : 1);
+    return value_get(d, f, wire, p, end, member_of(message, f->offset));
 }
 
 /* Elements of the same tag, from p behind the first one's tag on; 0: not one
@@ -193,50 +208,54 @@ static size_t run_length(const uint8_t *p, const uint8_t *end, unsigned wire,
     return n;
 }
 
-static const uint8_t *repeated(const message_in *in,
-                               const ProtobufCFieldDescriptor *f, unsigned wire,
-                               const uint8_t *tag, const uint8_t *p)
+/* tag is where the first one begins, p where its value does. */
+static WEFT__APART const uint8_t *repeated(weft__decoder *d,
+                                           ProtobufCMessage *message,
+                                           const ProtobufCFieldDescriptor *f,
+                                           const uint8_t *tag, const uint8_t *p,
+                                           const uint8_t *end)
 {
     size_t tag_len = (size_t)(p - tag), size, run;
-    size_t *n = quantifier(in, f);
-    void **array = member(in, f);
+    size_t *n = member_of(message, f->quantifier_offset);
+    void **array = member_of(message, f->offset);
+    unsigned wire = *tag & 7;
     char *to;
 
-    run = run_length(p, in->end, wire, tag, tag_len);
+    run = run_length(p, end, wire, tag, tag_len);
     if (run == 0)
-        return weft__decoder_malformed(in->d);
-    if (!weft__decoder_count(in->d,
-                             run - 1)) /* the first is counted as a field */
+        return weft__decoder_malformed(d);
+    if (!weft__decoder_count(d, run - 1)) /* the first is counted as a field */
         return NULL;
     size = weft__protobuf_element_size(f->type);
-    if ((to = weft__decoder_grow(in->d, array, *n, run, size)) == NULL)
+    if ((to = weft__decoder_grow(d, array, *n, run, size)) == NULL)
         return NULL;
     if (f->type == PROTOBUF_C_TYPE_MESSAGE)
         memset(to, 0, run * size); /* nothing to merge with */
     *n += run;
     for (;; p += tag_len, to += size) {
-        p = value_get(in, f, wire, p, to);
+        p = value_get(d, f, wire, p, end, to);
         if (--run == 0 || p == NULL)
             return p;
     }
 }
 
 /* An unknown field: its bytes from behind the tag on. */
-static const uint8_t *unknown(const message_in *in, uint32_t tag,
-                              const uint8_t *p)
+static WEFT__APART const uint8_t *unknown(weft__decoder *d,
+                                          ProtobufCMessage *message,
+                                          uint32_t tag, const uint8_t *p,
+                                          const uint8_t *end)
 {
-    ProtobufCMessage *message = in->message;
     ProtobufCMessageUnknownField *field;
     void *array = message->unknown_fields;
-    const uint8_t *behind = weft__protobuf_skip(p, in->end, tag & 7);
+    const uint8_t *behind = weft__protobuf_skip(p, end, tag & 7);
     size_t len = (size_t)(behind - p);
     uint8_t *data;
 
     if (behind == NULL)
-        return weft__decoder_malformed(in->d);
-    field = weft__decoder_grow(in->d, &array, message->n_unknown_fields, 1,
+        return weft__decoder_malformed(d);
+    field = weft__decoder_grow(d, &array, message->n_unknown_fields, 1,
                                sizeof(*field));
-    if (field == NULL || (data = bytes_keep(in->d, p, len)) == NULL)
+    if (field == NULL || (data = bytes_keep(d, p, len)) == NULL)
         return NULL;
     *field = (ProtobufCMessageUnknownField){.tag = tag >> 3,
                                             .wire_type =
@@ -248,124 +267,125 @@ static const uint8_t *unknown(const message_in *in, uint32_t tag,
     return behind;
 }
 
-/* Most types number their fields from 1 on, without gaps. */
-static inline const ProtobufCFieldDescriptor *
-field_of(const ProtobufCMessageDescriptor *desc, uint32_t number)
-{
-    const ProtobufCIntRange *first = desc->field_ranges;
-
-    if (desc->n_field_ranges == 0)
-        return NULL;
-    if (number - (uint32_t)first->start_value < first[1].orig_index)
-        return &desc->fields[number - (uint32_t)first->start_value];
-    return desc->n_field_ranges > 1
-               ? protobuf_c_message_descriptor_get_field(desc, number)
-               : NULL;
-}
-
 static bool is_packable(ProtobufCType type)
 {
     return type != PROTOBUF_C_TYPE_STRING && type != PROTOBUF_C_TYPE_BYTES &&
            type != PROTOBUF_C_TYPE_MESSAGE;
 }
 
-static bool required_seen(const message_in *in, const uint64_t *seen)
+/* Required fields that were seen, a bit each. */
+typedef struct seen {
+    uint64_t *words; /* NULL: none yet */
+    uint64_t few[SEEN_WORDS];
+} seen;
+
+static WEFT__APART bool see(weft__decoder *d, seen *s,
+                            const ProtobufCMessageDescriptor *desc, size_t i)
 {
-    for (unsigned i = 0; i < in->desc->n_fields; i++) {
-        const ProtobufCFieldDescriptor *f = &in->desc->fields[i];
+    size_t words = (desc->n_fields + 63) / 64;
+
+    if (s->words == NULL) {
+        s->words = words <= SEEN_WORDS
+                       ? s->few
+                       : weft__decoder_take(d, words * sizeof(*s->words));
+        if (s->words == NULL)
+            return false;
+        memset(s->words, 0, words * sizeof(*s->words));
+    }
+    s->words[i / 64] |= UINT64_C(1) << (i % 64);
+    return true;
+}
+
+static inline bool all_seen(weft__decoder *d, const seen *s,
+                            const ProtobufCMessageDescriptor *desc)
+{
+    for (unsigned i = 0; i < desc->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &desc->fields[i];
 
         if (f->label == PROTOBUF_C_LABEL_REQUIRED && f->default_value == NULL &&
-            (seen[i / 64] >> (i % 64) & 1) == 0) {
-            weft__decoder_fail(in->d, WEFT_EPROTO,
-                               "a required field is missing");
+            (s->words == NULL || (s->words[i / 64] >> (i % 64) & 1) == 0)) {
+            weft__decoder_fail(d, WEFT_EPROTO, "a required field is missing");
             return false;
         }
     }
     return true;
 }
 
-static bool decode_fields(const message_in *in, const uint8_t *p,
-                          uint64_t *seen)
+/* Returns the byte behind the field that begins at p. */
+WEFT__INLINE const uint8_t *field_get(weft__decoder *d,
+                                      const ProtobufCMessageDescriptor *desc,
+                                      ProtobufCMessage *message, seen *s,
+                                      const uint8_t *p, const uint8_t *end)
 {
-    while (p < in->end) {
-        const ProtobufCFieldDescriptor *f;
-        const uint8_t *start = p;
-        uint32_t tag;
+    const ProtobufCIntRange *first = desc->field_ranges;
+    const ProtobufCFieldDescriptor *f;
+    const uint8_t *start = p;
+    uint32_t tag, number;
 
-        if (!weft__decoder_count(in->d, 1))
-            return false;
-        if ((p = weft__protobuf_tag(p, in->end, &tag)) == NULL) {
-            weft__decoder_malformed(in->d);
-            return false;
-        }
-        f = field_of(in->desc, tag >> 3);
-        if (f == NULL) {
-            p = unknown(in, tag, p);
-        } else if (f->label != PROTOBUF_C_LABEL_REPEATED) {
-            if (f->label == PROTOBUF_C_LABEL_REQUIRED) {
-                size_t i = (size_t)(f - in->desc->fields);
-
-                seen[i / 64] |= UINT64_C(1) << (i % 64);
-            }
-            p = singular(in, f, tag & 7, p);
-        } else if ((tag & 7) == WEFT__WIRE_BYTES && is_packable(f->type)) {
-            p = weft__protobuf_packed(in->d, f->type, p, in->end,
-                                      quantifier(in, f), member(in, f));
-        } else {
-            p = repeated(in, f, tag & 7, start, p);
-        }
-        if (p == NULL)
-            return false;
-    }
-    return required_seen(in, seen);
-}
-
-static ProtobufCMessage *decode_message(weft__decoder *d,
-                                        const ProtobufCMessageDescriptor *desc,
-                                        const uint8_t *p, const uint8_t *end,
-                                        uint32_t depth)
-{
-    message_in in = {.d = d, .desc = desc, .end = end, .depth = depth};
-    uint64_t few[SEEN_WORDS] = {0}, *seen = few;
-    size_t words = (desc->n_fields + 63) / 64;
-
-    if ((in.message = weft__decoder_take(d, desc->sizeof_message)) == NULL)
+    if (!weft__decoder_count(d, 1))
         return NULL;
-    if (words > SEEN_WORDS) {
-        if ((seen = weft__decoder_take(d, words * sizeof(*seen))) == NULL)
+    if ((p = weft__protobuf_tag(p, end, &tag)) == NULL)
+        return weft__decoder_malformed(d);
+    number = tag >> 3;
+    /* Most types number their fields from 1 on, without gaps. */
+    if (desc->n_field_ranges != 0 &&
+        number - (uint32_t)first->start_value < first[1].orig_index)
+        f = &desc->fields[number - (uint32_t)first->start_value];
+    else if ((f = protobuf_c_message_descriptor_get_field(desc, number)) ==
+             NULL)
+        return unknown(d, message, tag, p, end);
+    if (f->label != PROTOBUF_C_LABEL_REPEATED) {
+        if (f->label == PROTOBUF_C_LABEL_REQUIRED &&
+            !see(d, s, desc, (size_t)(f - desc->fields)))
             return NULL;
-        memset(seen, 0, words * sizeof(*seen));
+        return singular(d, message, f, tag & 7, p, end);
     }
+    if ((tag & 7) == WEFT__WIRE_BYTES && is_packable(f->type))
+        return weft__protobuf_packed(d, f->type, p, end,
+                                     member_of(message, f->quantifier_offset),
+                                     member_of(message, f->offset));
+    return repeated(d, message, f, start, p, end);
+}
+
+WEFT__INLINE ProtobufCMessage *
+decode_message(weft__decoder *d, const ProtobufCMessageDescriptor *desc,
+               const uint8_t *p, const uint8_t *end)
+{
+    ProtobufCMessage *message = weft__decoder_take(d, desc->sizeof_message);
+    seen s;
+
+    if (message == NULL)
+        return NULL;
     if (desc->message_init != NULL)
-        desc->message_init(in.message);
+        desc->message_init(message);
     else
-        init_generic(desc, in.message);
-    return decode_fields(&in, p, seen) ? in.message : NULL;
+        init_generic(desc, message);
+    s.words = NULL;
+    while (p < end)
+        if ((p = field_get(d, desc, message, &s, p, end)) == NULL)
+            return NULL;
+    return all_seen(d, &s, desc) ? message : NULL;
 }
 
-static weft_decode_limits resolve(const weft_decode_limits *limits)
+/* A singular one (merges) or an element of an array (*member is NULL). */
+static bool message_put(weft__decoder *d, const ProtobufCFieldDescriptor *f,
+                        const uint8_t *p, size_t len, ProtobufCMessage **member)
 {
-    weft_decode_limits l = limits != NULL ? *limits : (weft_decode_limits){0};
+    ProtobufCMessage *sub;
 
-    if (l.depth == 0)
-        l.depth = DEFAULT_DEPTH;
-    if (l.depth > MAX_DEPTH)
-        l.depth = MAX_DEPTH;
-    if (l.memory == 0)
-        l.memory = DEFAULT_MEMORY;
-    if (l.max_elements == 0)
-        l.max_elements = DEFAULT_ELEMENTS;
-    return l;
-}
-
-/* What the arena may have used at the end. */
-static size_t most_used(const weft_arena *arena, size_t memory)
-{
-    size_t most = arena->budget != 0 ? arena->budget : SIZE_MAX;
-
-    if (arena->used > most)
-        most = arena->used;
-    return memory < most - arena->used ? arena->used + memory : most;
+    if (d->depth == 0) {
+        weft__decoder_fail(d, WEFT_ELIMIT,
+                           "it is nested over max_decode_depth");
+        return false;
+    }
+    d->depth--;
+    sub = decode_message(d, f->descriptor, p, p + len);
+    d->depth++;
+    if (sub == NULL || (*member != NULL && *member != f->default_value &&
+                        !weft__protobuf_merge(d, *member, sub)))
+        return false;
+    *member = sub;
+    return true;
 }
 
 weft_status weft__protobuf_decode(const ProtobufCMessageDescriptor *desc,
@@ -374,15 +394,24 @@ weft_status weft__protobuf_decode(const ProtobufCMessageDescriptor *desc,
                                   weft_arena *arena, ProtobufCMessage **out,
                                   const char **why)
 {
-    const weft_decode_limits l = resolve(limits);
+    static const weft_decode_limits defaults = {0};
+    const weft_decode_limits *l = limits != NULL ? limits : &defaults;
     const uint8_t *p = data, *end = len != 0 ? p + len : p;
-    weft__decoder d = {.arena = arena,
-                       .max_used = most_used(arena, l.memory),
-                       .elements = l.max_elements,
-                       .borrow = l.borrow};
-    ProtobufCMessage *message = decode_message(&d, desc, p, end, l.depth);
+    size_t memory = l->memory != 0 ? l->memory : DEFAULT_MEMORY;
+    size_t budget = weft__decoder_budget(arena);
+    ProtobufCMessage *message;
+    weft__decoder d;
 
-    weft__decoder_align(arena);
+    d.arena = arena;
+    d.allowed = memory < budget ? memory : budget;
+    d.elements = l->max_elements != 0 ? l->max_elements : DEFAULT_ELEMENTS;
+    d.depth = l->depth == 0          ? DEFAULT_DEPTH
+              : l->depth < MAX_DEPTH ? l->depth
+                                     : MAX_DEPTH;
+    d.borrow = l->borrow;
+    weft__decoder_begin(&d);
+    message = decode_message(&d, desc, p, end);
+    weft__decoder_sync(&d);
     if (message == NULL) {
         *why = d.why;
         return d.status;

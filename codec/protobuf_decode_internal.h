@@ -5,17 +5,20 @@
  *      knows the limit: what a message may cost is bounded while it is read.
  *  P2. An array is only made by weft__decoder_grow(), which notes its capacity
  *      in front of it: growing is amortised, wherever the elements come from.
- *  P3. The arena's free space is aligned to 8 during a decode, to what the
- *      arena promises before and after. */
+ *  P3. The arena is used through at and end, which weft__decoder_begin() takes
+ *      from it and weft__decoder_sync() gives back: aligned to 8 during a
+ *      decode, to what the arena promises before and after. */
 #ifndef WEFT_PROTOBUF_DECODE_INTERNAL_H
 #define WEFT_PROTOBUF_DECODE_INTERNAL_H
 
 #include <weft/protobuf.h>
 
 typedef struct weft__decoder {
+    uint8_t *at, *end; /* the arena's free space, as far as the limit allows */
     weft_arena *arena;
-    size_t max_used;   /* ceiling of arena->used */
+    size_t allowed;    /* bytes of the arena, from its own at on */
     uint32_t elements; /* fields and elements that may still come */
+    uint32_t depth;    /* of messages that may be nested in this one */
     bool borrow;       /* the input outlives the message */
     weft_status status;
     const char *why;
@@ -51,23 +54,48 @@ static inline bool weft__decoder_count(weft__decoder *d, size_t elements)
     return true;
 }
 
-/* P3: at the end of a decode. */
-void weft__decoder_align(weft_arena *arena);
+/* What the arena may still give. */
+static inline size_t weft__decoder_budget(const weft_arena *arena)
+{
+    if (arena->budget == 0)
+        return SIZE_MAX;
+    return arena->budget > arena->used ? arena->budget - arena->used : 0;
+}
+
+/* P3: at and end, from the arena. */
+static inline void weft__decoder_begin(weft__decoder *d)
+{
+    weft_arena *arena = d->arena;
+    size_t left = (size_t)(arena->end - arena->at);
+
+    d->at = arena->at;
+    d->end = left <= d->allowed ? arena->end : d->at + d->allowed;
+}
+
+/* P3: the arena has what was taken, and its space is aligned. */
+static inline void weft__decoder_sync(weft__decoder *d)
+{
+    weft_arena *arena = d->arena;
+    size_t taken = (size_t)(d->at - arena->at);
+    size_t skew = (size_t)(-(uintptr_t)d->at & (_Alignof(max_align_t) - 1));
+    size_t left = (size_t)(arena->end - d->at);
+
+    arena->used += taken;
+    d->allowed -= taken;
+    arena->at = left != 0 ? d->at + (skew < left ? skew : left) : d->at;
+}
+
 void *weft__decoder_take_slow(weft__decoder *d, size_t size);
 
 /* Memory for anything in a message; NULL: status and why are set. */
 static inline void *weft__decoder_take(weft__decoder *d, size_t size)
 {
-    weft_arena *arena = d->arena;
-    uint8_t *p = arena->at;
+    uint8_t *p = d->at;
 
     size = (size + 7) & ~(size_t)7;
-    if (__builtin_expect(size > (size_t)(arena->end - p) ||
-                             size > d->max_used - arena->used,
-                         0))
+    if (size > (size_t)(d->end - p))
         return weft__decoder_take_slow(d, size);
-    arena->at = p + size;
-    arena->used += size;
+    d->at = p + size;
     return p;
 }
 

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <weft/hint.h>
 
 #include "protobuf_number_internal.h"
 
@@ -46,59 +47,41 @@ static inline const void *load_pointer(const void *member)
     return p;
 }
 
-/* How a type looks in memory and on the wire: a table, because jumping by type
- * is what encoding would spend its time on. */
-typedef struct traits {
-    uint8_t wire, size;
-    enum { PLAIN, SIGNED, ZIGZAG, TRUTH, REAL } kind;
-} traits;
+static const uint8_t wire_of[] = {[PROTOBUF_C_TYPE_INT32] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_SINT32] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_SFIXED32] = WEFT__WIRE_32,
+                                  [PROTOBUF_C_TYPE_INT64] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_SINT64] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_SFIXED64] = WEFT__WIRE_64,
+                                  [PROTOBUF_C_TYPE_UINT32] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_FIXED32] = WEFT__WIRE_32,
+                                  [PROTOBUF_C_TYPE_UINT64] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_FIXED64] = WEFT__WIRE_64,
+                                  [PROTOBUF_C_TYPE_FLOAT] = WEFT__WIRE_32,
+                                  [PROTOBUF_C_TYPE_DOUBLE] = WEFT__WIRE_64,
+                                  [PROTOBUF_C_TYPE_BOOL] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_ENUM] = WEFT__WIRE_VARINT,
+                                  [PROTOBUF_C_TYPE_STRING] = WEFT__WIRE_BYTES,
+                                  [PROTOBUF_C_TYPE_BYTES] = WEFT__WIRE_BYTES,
+                                  [PROTOBUF_C_TYPE_MESSAGE] = WEFT__WIRE_BYTES};
 
-static const traits traits_of[] = {
-    [PROTOBUF_C_TYPE_INT32] = {WEFT__WIRE_VARINT, 4, SIGNED},
-    [PROTOBUF_C_TYPE_SINT32] = {WEFT__WIRE_VARINT, 4, ZIGZAG},
-    [PROTOBUF_C_TYPE_SFIXED32] = {WEFT__WIRE_32, 4, PLAIN},
-    [PROTOBUF_C_TYPE_INT64] = {WEFT__WIRE_VARINT, 8, PLAIN},
-    [PROTOBUF_C_TYPE_SINT64] = {WEFT__WIRE_VARINT, 8, ZIGZAG},
-    [PROTOBUF_C_TYPE_SFIXED64] = {WEFT__WIRE_64, 8, PLAIN},
-    [PROTOBUF_C_TYPE_UINT32] = {WEFT__WIRE_VARINT, 4, PLAIN},
-    [PROTOBUF_C_TYPE_FIXED32] = {WEFT__WIRE_32, 4, PLAIN},
-    [PROTOBUF_C_TYPE_UINT64] = {WEFT__WIRE_VARINT, 8, PLAIN},
-    [PROTOBUF_C_TYPE_FIXED64] = {WEFT__WIRE_64, 8, PLAIN},
-    [PROTOBUF_C_TYPE_FLOAT] = {WEFT__WIRE_32, 4, REAL},
-    [PROTOBUF_C_TYPE_DOUBLE] = {WEFT__WIRE_64, 8, REAL},
-    [PROTOBUF_C_TYPE_BOOL] = {WEFT__WIRE_VARINT, 4, TRUTH},
-    [PROTOBUF_C_TYPE_ENUM] = {WEFT__WIRE_VARINT, 4, SIGNED},
-    [PROTOBUF_C_TYPE_STRING] = {WEFT__WIRE_BYTES, sizeof(char *), PLAIN},
-    [PROTOBUF_C_TYPE_BYTES] = {WEFT__WIRE_BYTES, sizeof(size_t), PLAIN},
-    [PROTOBUF_C_TYPE_MESSAGE] = {WEFT__WIRE_BYTES, sizeof(void *), PLAIN}};
-
-/* What proto3 does not write: no length, no pointer, no bit; of a real number,
- * none but the sign. */
-static inline bool is_zero(const ProtobufCFieldDescriptor *f,
-                           const void *member)
+/* proto3: nothing says whether it is set, and zero is not written. */
+static inline bool is_implicit(const ProtobufCFieldDescriptor *f)
 {
-    const traits *t = &traits_of[f->type];
-    uint64_t v = t->size == 8      ? load64(member)
-                 : t->kind == REAL ? (uint64_t)load32(member) << 32
-                                   : load32(member);
-
-    if ((t->kind == REAL ? v << 1 : v) == 0)
-        return true;
-    return f->type == PROTOBUF_C_TYPE_STRING &&
-           *(const char *)load_pointer(member) == '\0';
+    return f->label == PROTOBUF_C_LABEL_NONE &&
+           (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0;
 }
 
-/* Whether a singular field is written. */
-static inline bool is_set(const ProtobufCMessage *message,
-                          const ProtobufCFieldDescriptor *f, const void *member)
+/* Of a field that says whether it is set. */
+static WEFT__APART bool is_set(const ProtobufCMessage *message,
+                               const ProtobufCFieldDescriptor *f,
+                               const void *member)
 {
     bool oneof = (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
     uint32_t has;
 
     if (f->label == PROTOBUF_C_LABEL_REQUIRED)
         return true;
-    if (f->label == PROTOBUF_C_LABEL_NONE && !oneof)
-        return !is_zero(f, member);
     has = load32(member_of(message, f->quantifier_offset));
     if (oneof && has != f->id)
         return false;
@@ -108,35 +91,9 @@ static inline bool is_set(const ProtobufCMessage *message,
     return oneof || has != 0;
 }
 
-static inline unsigned wire_of(ProtobufCType type)
-{
-    return traits_of[type].wire;
-}
-
-static inline size_t element_size(ProtobufCType type)
-{
-    return type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData)
-                                         : traits_of[type].size;
-}
-
-/* The number that stands for a member of wire type varint; of signed ones the
- * sign goes all the way. */
-static inline uint64_t varint_of(ProtobufCType type, const void *member)
-{
-    const traits *t = &traits_of[type];
-    uint64_t v = t->size == 8 ? load64(member)
-                 : t->kind == PLAIN
-                     ? load32(member)
-                     : (uint64_t)(int64_t)(int32_t)load32(member);
-
-    if (t->kind == ZIGZAG)
-        return (v << 1) ^ (0 - (v >> 63));
-    return t->kind == TRUTH ? v != 0 : v;
-}
-
 static inline size_t varint_size(uint64_t v)
 {
-    return ((63u - (unsigned)__builtin_clzll(v | 1)) * 9 + 73) / 64;
+    return v < 0x80 ? 1 : ((63u - (unsigned)__builtin_clzll(v)) * 9 + 73) / 64;
 }
 
 static inline size_t tag_size(uint32_t number)
@@ -144,14 +101,18 @@ static inline size_t tag_size(uint32_t number)
     return varint_size((uint64_t)number << 3);
 }
 
-static inline uint8_t *put_varint(uint8_t *p, uint64_t v)
+static WEFT__APART uint8_t *put_long_varint(uint8_t *p, uint64_t v)
 {
-    if (v < 0x80) {
-        *--p = (uint8_t)v;
-        return p;
-    }
     p -= varint_size(v);
     (void)weft__varint_put(p, v);
+    return p;
+}
+
+static inline uint8_t *put_varint(uint8_t *p, uint64_t v)
+{
+    if (v >= 0x80)
+        return put_long_varint(p, v);
+    *--p = (uint8_t)v;
     return p;
 }
 
@@ -162,100 +123,156 @@ static inline uint8_t *put_tag(uint8_t *p, uint32_t number, unsigned wire)
 
 static uint8_t *put_message(uint8_t *p, const ProtobufCMessage *message);
 
-/* A string, bytes or a message, without the length in front of it. */
-static size_t content_size(ProtobufCType type, const void *member)
+/* The number that stands for a member of wire type varint; of signed ones the
+ * sign goes all the way. */
+static inline uint64_t varint_of(ProtobufCType type, const void *member)
 {
-    const void *p;
+    uint64_t v;
 
-    if (type == PROTOBUF_C_TYPE_BYTES)
-        return ((const ProtobufCBinaryData *)member)->len;
-    if ((p = load_pointer(member)) == NULL)
-        return 0;
-    return type == PROTOBUF_C_TYPE_STRING ? strlen(p) : weft__protobuf_size(p);
-}
-
-static uint8_t *put_content(uint8_t *p, ProtobufCType type, const void *member)
-{
-    const void *from = load_pointer(member);
-    size_t len;
-
-    if (type == PROTOBUF_C_TYPE_MESSAGE)
-        return from != NULL ? put_message(p, from) : p;
-    len = content_size(type, member);
-    if (type == PROTOBUF_C_TYPE_BYTES)
-        from = ((const ProtobufCBinaryData *)member)->data;
-    p -= len;
-    if (len != 0)
-        memcpy(p, from, len);
-    return p;
-}
-
-/* What stands behind a tag. */
-static inline size_t value_size(ProtobufCType type, const void *member)
-{
-    size_t len;
-
-    switch (wire_of(type)) {
-    case WEFT__WIRE_32:
-        return 4;
-    case WEFT__WIRE_64:
-        return 8;
-    case WEFT__WIRE_BYTES:
-        len = content_size(type, member);
-        return varint_size((uint32_t)len) + len;
+    switch (type) {
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_UINT64:
+        return load64(member);
+    case PROTOBUF_C_TYPE_UINT32:
+        return load32(member);
+    case PROTOBUF_C_TYPE_BOOL:
+        return load32(member) != 0;
+    case PROTOBUF_C_TYPE_SINT64:
+        v = load64(member);
+        break;
     default:
-        return varint_size(varint_of(type, member));
+        v = (uint64_t)(int64_t)(int32_t)load32(member);
+        if (type != PROTOBUF_C_TYPE_SINT32)
+            return v;
     }
+    return (v << 1) ^ (0 - (v >> 63));
 }
 
-static inline uint8_t *put_value(uint8_t *p, ProtobufCType type,
-                                 const void *member)
+/* What stands behind a tag.  Of an implicit field, a zero takes nothing; for
+ * that, the sign of a real number does not count. */
+WEFT__INLINE size_t value_size(ProtobufCType type, const void *member,
+                               bool implicit)
+{
+    const void *from;
+    uint64_t v;
+    size_t len;
+
+    switch (type) {
+    case PROTOBUF_C_TYPE_STRING:
+        from = load_pointer(member);
+        len = from != NULL ? strlen(from) : 0;
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        len = ((const ProtobufCBinaryData *)member)->len;
+        break;
+    case PROTOBUF_C_TYPE_MESSAGE:
+        if ((from = load_pointer(member)) == NULL)
+            return implicit ? 0 : 1;
+        len = weft__protobuf_size(from);
+        return varint_size((uint32_t)len) + len;
+    case PROTOBUF_C_TYPE_FLOAT:
+        return implicit && load32(member) << 1 == 0 ? 0 : 4;
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        return implicit && load32(member) == 0 ? 0 : 4;
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return implicit && load64(member) << 1 == 0 ? 0 : 8;
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return implicit && load64(member) == 0 ? 0 : 8;
+    default:
+        v = varint_of(type, member);
+        return implicit && v == 0 ? 0 : varint_size(v);
+    }
+    return implicit && len == 0 ? 0 : varint_size((uint32_t)len) + len;
+}
+
+WEFT__INLINE uint8_t *put_value(uint8_t *p, ProtobufCType type,
+                                const void *member, bool implicit)
 {
     uint8_t *end = p;
+    const void *from = NULL;
+    uint64_t v;
+    size_t len;
 
-    switch (wire_of(type)) {
-    case WEFT__WIRE_32:
+    switch (type) {
+    case PROTOBUF_C_TYPE_STRING:
+        from = load_pointer(member);
+        len = from != NULL ? strlen(from) : 0;
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        from = ((const ProtobufCBinaryData *)member)->data;
+        len = ((const ProtobufCBinaryData *)member)->len;
+        break;
+    case PROTOBUF_C_TYPE_MESSAGE:
+        if ((from = load_pointer(member)) != NULL)
+            p = put_message(p, from);
+        else if (implicit)
+            return p;
+        return put_varint(p, (uint32_t)(end - p));
+    case PROTOBUF_C_TYPE_FLOAT:
+        if (implicit && load32(member) << 1 == 0)
+            return p;
         weft__copy32(p - 4, member);
         return p - 4;
-    case WEFT__WIRE_64:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        if (implicit && load32(member) == 0)
+            return p;
+        weft__copy32(p - 4, member);
+        return p - 4;
+    case PROTOBUF_C_TYPE_DOUBLE:
+        if (implicit && load64(member) << 1 == 0)
+            return p;
         weft__copy64(p - 8, member);
         return p - 8;
-    case WEFT__WIRE_BYTES:
-        p = put_content(p, type, member);
-        return put_varint(p, (uint32_t)(end - p));
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        if (implicit && load64(member) == 0)
+            return p;
+        weft__copy64(p - 8, member);
+        return p - 8;
     default:
-        return put_varint(p, varint_of(type, member));
+        v = varint_of(type, member);
+        return implicit && v == 0 ? p : put_varint(p, v);
     }
+    if (len == 0)
+        return implicit ? p : put_varint(p, 0);
+    p -= len;
+    memcpy(p, from, len);
+    return put_varint(p, (uint32_t)len);
 }
 
-static size_t array_size(const ProtobufCFieldDescriptor *f, size_t n,
-                         const char *array)
+static WEFT__APART size_t array_size(const ProtobufCFieldDescriptor *f,
+                                     size_t n, const char *array)
 {
-    size_t size = element_size(f->type), sum = 0;
+    size_t size, sum = 0;
 
     if (n == 0)
         return 0;
+    size = weft__protobuf_element_size(f->type);
     for (size_t i = 0; i < n; i++)
-        sum += value_size(f->type, array + i * size);
+        sum += value_size(f->type, array + i * size, false);
     if ((f->flags & PROTOBUF_C_FIELD_FLAG_PACKED) != 0)
         return tag_size(f->id) + varint_size((uint32_t)sum) + sum;
     return n * tag_size(f->id) + sum;
 }
 
-static uint8_t *put_array(uint8_t *p, const ProtobufCFieldDescriptor *f,
-                          size_t n, const char *array)
+static WEFT__APART uint8_t *put_array(uint8_t *p,
+                                      const ProtobufCFieldDescriptor *f,
+                                      size_t n, const char *array)
 {
-    size_t size = element_size(f->type);
     bool packed = (f->flags & PROTOBUF_C_FIELD_FLAG_PACKED) != 0;
-    unsigned wire = wire_of(f->type);
     uint8_t *end = p;
+    size_t size;
 
     if (n == 0)
         return p;
+    size = weft__protobuf_element_size(f->type);
     for (size_t i = n; i-- > 0;) {
-        p = put_value(p, f->type, array + i * size);
+        p = put_value(p, f->type, array + i * size, false);
         if (!packed)
-            p = put_tag(p, f->id, wire);
+            p = put_tag(p, f->id, wire_of[f->type]);
     }
     if (packed) {
         p = put_varint(p, (uint32_t)(end - p));
@@ -273,30 +290,20 @@ static inline size_t count_of(const ProtobufCMessage *message,
     return n;
 }
 
-size_t weft__protobuf_size(const ProtobufCMessage *message)
+/* Fields that the descriptor does not know. */
+static WEFT__APART size_t unknown_size(const ProtobufCMessage *message)
 {
-    const ProtobufCMessageDescriptor *desc = message->descriptor;
     size_t sum = 0;
 
-    for (unsigned i = 0; i < desc->n_fields; i++) {
-        const ProtobufCFieldDescriptor *f = &desc->fields[i];
-        const void *member = member_of(message, f->offset);
-
-        if (f->label == PROTOBUF_C_LABEL_REPEATED)
-            sum += array_size(f, count_of(message, f), load_pointer(member));
-        else if (is_set(message, f, member))
-            sum += tag_size(f->id) + value_size(f->type, member);
-    }
     for (unsigned i = 0; i < message->n_unknown_fields; i++)
         sum += tag_size(message->unknown_fields[i].tag) +
                message->unknown_fields[i].len;
     return sum;
 }
 
-static uint8_t *put_message(uint8_t *p, const ProtobufCMessage *message)
+static WEFT__APART uint8_t *put_unknown(uint8_t *p,
+                                        const ProtobufCMessage *message)
 {
-    const ProtobufCMessageDescriptor *desc = message->descriptor;
-
     for (unsigned i = message->n_unknown_fields; i-- > 0;) {
         const ProtobufCMessageUnknownField *u = &message->unknown_fields[i];
 
@@ -305,16 +312,45 @@ static uint8_t *put_message(uint8_t *p, const ProtobufCMessage *message)
             memcpy(p, u->data, u->len);
         p = put_tag(p, u->tag, (unsigned)u->wire_type);
     }
-    for (unsigned i = desc->n_fields; i-- > 0;) {
-        const ProtobufCFieldDescriptor *f = &desc->fields[i];
-        const void *member = member_of(message, f->offset);
+    return p;
+}
 
-        if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+size_t weft__protobuf_size(const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *f = message->descriptor->fields;
+    size_t sum = 0;
+
+    for (unsigned left = message->descriptor->n_fields; left > 0; left--, f++) {
+        const void *member = member_of(message, f->offset);
+        bool implicit = is_implicit(f);
+        size_t size;
+
+        if (f->label == PROTOBUF_C_LABEL_REPEATED)
+            sum += array_size(f, count_of(message, f), load_pointer(member));
+        else if ((implicit || is_set(message, f, member)) &&
+                 (size = value_size(f->type, member, implicit)) != 0)
+            sum += tag_size(f->id) + size;
+    }
+    return message->n_unknown_fields == 0 ? sum : sum + unknown_size(message);
+}
+
+static uint8_t *put_message(uint8_t *p, const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *fields = message->descriptor->fields;
+
+    if (message->n_unknown_fields != 0)
+        p = put_unknown(p, message);
+    for (unsigned i = message->descriptor->n_fields; i-- > 0;) {
+        const ProtobufCFieldDescriptor *f = &fields[i];
+        const void *member = member_of(message, f->offset);
+        bool implicit = is_implicit(f);
+        uint8_t *end = p;
+
+        if (f->label == PROTOBUF_C_LABEL_REPEATED)
             p = put_array(p, f, count_of(message, f), load_pointer(member));
-        } else if (is_set(message, f, member)) {
-            p = put_value(p, f->type, member);
-            p = put_tag(p, f->id, wire_of(f->type));
-        }
+        else if ((implicit || is_set(message, f, member)) &&
+                 (p = put_value(p, f->type, member, implicit)) != end)
+            p = put_tag(p, f->id, wire_of[f->type]);
     }
     return p;
 }

@@ -6,31 +6,25 @@
 #define ARENA_ALIGN (_Alignof(max_align_t))
 #define ARRAY_HEADER sizeof(uint64_t) /* P2: capacity, keeps 8 aligned */
 
-/* P3 */
-void weft__decoder_align(weft_arena *arena)
-{
-    size_t skew = (size_t)(-(uintptr_t)arena->at & (ARENA_ALIGN - 1));
-    size_t left = (size_t)(arena->end - arena->at);
-
-    if (left != 0)
-        arena->at += skew < left ? skew : left;
-}
-
 void *weft__decoder_take_slow(weft__decoder *d, size_t size)
 {
     weft_arena *arena = d->arena;
     void *p;
 
+    weft__decoder_sync(d);
     size = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
-    if (size > d->max_used - arena->used)
-        return weft__decoder_fail(
+    if (size > d->allowed)
+        p = weft__decoder_fail(
             d, WEFT_ELIMIT,
-            d->max_used == arena->budget
+            d->allowed == weft__decoder_budget(arena)
                 ? "it takes more memory than the call may have"
                 : "it takes more memory than max_decode_bytes");
-    weft__decoder_align(arena);
-    p = weft_arena_alloc(arena, size);
-    return p != NULL ? p : weft__decoder_fail(d, WEFT_ENOMEM, "out of memory");
+    else if ((p = weft_arena_alloc(arena, size)) == NULL)
+        p = weft__decoder_fail(d, WEFT_ENOMEM, "out of memory");
+    else
+        d->allowed -= size;
+    weft__decoder_begin(d);
+    return p;
 }
 
 void *weft__decoder_grow(weft__decoder *d, void **array, size_t n, size_t more,

@@ -42,9 +42,10 @@ weft__protobuf_length(const uint8_t *p, const uint8_t *end, size_t *len)
 
     if (p < end && *p < 0x80)
         v = *p++;
-    else if ((p = weft__varint_get(p, end, &v)) == NULL || p - start > 5)
+    else if ((p = weft__varint_get(p, end, &v)) == NULL || p - start > 5 ||
+             v > INT32_MAX)
         return NULL;
-    if (v > (uint64_t)(end - p) || v > INT32_MAX)
+    if (v > (uint64_t)(end - p))
         return NULL;
     *len = (size_t)v;
     return p;
@@ -132,45 +133,10 @@ weft__protobuf_bool(weft__decoder *d, unsigned wire, const uint8_t *p,
     return behind;
 }
 
-/* A number into its member; returns the byte behind it. */
-static inline const uint8_t *
-weft__protobuf_number(weft__decoder *d, ProtobufCType type, unsigned wire,
-                      const uint8_t *p, const uint8_t *end, void *member)
+/* A varint as a member of its type. */
+static inline void weft__put_number(void *member, ProtobufCType type,
+                                    uint64_t v)
 {
-    uint64_t v;
-
-    switch (type) {
-    case PROTOBUF_C_TYPE_BOOL:
-        if (wire == WEFT__WIRE_VARINT && p < end && *p < 0x80) {
-            weft__put32(member, *p != 0);
-            return p + 1;
-        }
-        return weft__protobuf_bool(d, wire, p, end, member);
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        if (wire != WEFT__WIRE_32)
-            return weft__decoder_wrong_type(d);
-        if (end - p < 4)
-            return weft__decoder_malformed(d);
-        weft__copy32(member, p);
-        return p + 4;
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        if (wire != WEFT__WIRE_64)
-            return weft__decoder_wrong_type(d);
-        if (end - p < 8)
-            return weft__decoder_malformed(d);
-        weft__copy64(member, p);
-        return p + 8;
-    default:
-        break;
-    }
-    if (wire != WEFT__WIRE_VARINT)
-        return weft__decoder_wrong_type(d);
-    if ((p = weft__varint_get(p, end, &v)) == NULL)
-        return weft__decoder_malformed(d);
     switch (type) {
     case PROTOBUF_C_TYPE_SINT32:
         weft__put32(member, weft__zigzag32((uint32_t)v));
@@ -185,7 +151,6 @@ weft__protobuf_number(weft__decoder *d, ProtobufCType type, unsigned wire,
     default:
         weft__put32(member, (uint32_t)v);
     }
-    return p;
 }
 
 #endif /* WEFT_PROTOBUF_NUMBER_INTERNAL_H */

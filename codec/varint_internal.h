@@ -38,26 +38,17 @@ static inline uint8_t *weft__varint_put(uint8_t *p, uint64_t v)
     return p;
 }
 
+const uint8_t *weft__varint_get_long(const uint8_t *p, const uint8_t *end,
+                                     uint64_t *out);
+
 /* Returns the byte behind it; NULL when it is cut off or longer than ten. */
 static inline const uint8_t *weft__varint_get(const uint8_t *p,
                                               const uint8_t *end, uint64_t *out)
 {
-    uint64_t v = 0;
-
-    if (p < end && *p < 0x80) {
-        *out = *p;
-        return p + 1;
-    }
-    for (unsigned shift = 0; shift < 64 && p < end; shift += 7) {
-        uint64_t byte = *p++;
-
-        v |= (byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = v;
-            return p;
-        }
-    }
-    return NULL;
+    if (p >= end || *p >= 0x80)
+        return weft__varint_get_long(p, end, out);
+    *out = *p;
+    return p + 1;
 }
 
 /* A tag: at most five bytes, field number 1 to 2^29 - 1.  NULL: not one. */
