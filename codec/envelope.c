@@ -5,6 +5,7 @@
 #include "envelope_internal.h"
 
 #include <string.h>
+#include <weft/hint.h>
 
 #include "varint_internal.h"
 
@@ -53,11 +54,12 @@ static weft_status bad(weft__envelope *env, const char *why)
 
 static weft_status add_pair(weft__envelope *env, weft__slice entry)
 {
+    weft__wire_event *event = &env->event;
     const uint8_t *p = entry.data, *end = p + entry.len;
     weft__pair pair = {{NULL, 0}, {NULL, 0}};
     field f;
 
-    if (env->n_pairs >= env->max_pairs) {
+    if (event->n_metadata >= env->max_pairs) {
         env->why = "more metadata pairs than max_metadata";
         return WEFT_ELIMIT;
     }
@@ -78,54 +80,53 @@ static weft_status add_pair(weft__envelope *env, weft__slice entry)
         env->why = "more bytes of metadata than max_metadata_bytes";
         return WEFT_ELIMIT;
     }
-    env->pairs[env->n_pairs++] = pair;
+    env->pairs[event->n_metadata++] = pair;
+    event->metadata = env->pairs;
     return WEFT_OK;
 }
 
-/* Where the bytes of a field belong; NULL: it is none of these. */
-static weft__slice *request_slice(weft__envelope *env, uint32_t number)
+/* Where in an envelope the bytes of a field belong, by its number; 0: it is
+ * none of these. */
+#define SLICES 16
+#define AT(member) (uint16_t) offsetof(weft__envelope, event.member)
+
+static const uint16_t request_slices[SLICES] = {
+    [WEFT__REQ_PATH] = AT(path),
+    [WEFT__ENV_PAYLOAD] = AT(payload),
+    [WEFT__ENV_CONTENT_TYPE] = AT(content_type),
+    [WEFT__REQ_TRACE] = AT(trace),
+};
+
+static const uint16_t response_slices[SLICES] = {
+    [WEFT__RSP_MESSAGE] = AT(message),
+    [WEFT__ENV_PAYLOAD] = AT(payload),
+    [WEFT__RSP_DETAILS] = AT(details),
+    [WEFT__ENV_CONTENT_TYPE] = AT(content_type),
+};
+
+/* NULL: the bytes of that field are none that stay. */
+static inline weft__slice *slice_of(weft__envelope *env, uint32_t number,
+                                    bool request)
 {
-    switch (number) {
-    case WEFT__REQ_PATH:
-        return &env->path;
-    case WEFT__ENV_PAYLOAD:
-        return &env->payload;
-    case WEFT__ENV_CONTENT_TYPE:
-        return &env->content_type;
-    case WEFT__REQ_TRACE:
-        return &env->trace;
-    default:
-        return NULL;
-    }
+    uint16_t at = number >= SLICES ? 0
+                  : request        ? request_slices[number]
+                                   : response_slices[number];
+
+    return at != 0 ? (weft__slice *)(void *)((char *)env + at) : NULL;
 }
 
-static weft__slice *response_slice(weft__envelope *env, uint32_t number)
-{
-    switch (number) {
-    case WEFT__RSP_MESSAGE:
-        return &env->message;
-    case WEFT__ENV_PAYLOAD:
-        return &env->payload;
-    case WEFT__RSP_DETAILS:
-        return &env->details;
-    case WEFT__ENV_CONTENT_TYPE:
-        return &env->content_type;
-    default:
-        return NULL;
-    }
-}
-
-static void take_number(weft__envelope *env, uint64_t v, bool request)
+static inline void take_number(weft__envelope *env, uint64_t v, bool request)
 {
     if (request)
-        env->timeout_ms = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+        env->event.timeout_ms = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
     else
-        env->code = (uint32_t)v;
+        env->event.raw_code = (uint32_t)v;
 }
 
 /* One field, however it is written; *at moves behind it. */
-static weft_status take_field(weft__envelope *env, const uint8_t **at,
-                              const uint8_t *end, bool request)
+static WEFT__APART weft_status take_field(weft__envelope *env,
+                                          const uint8_t **at,
+                                          const uint8_t *end, bool request)
 {
     const uint32_t number = request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE;
     weft__slice *slice;
@@ -133,8 +134,7 @@ static weft_status take_field(weft__envelope *env, const uint8_t **at,
 
     if ((*at = next_field(*at, end, &f)) == NULL)
         return bad(env, "the envelope is malformed");
-    slice =
-        request ? request_slice(env, f.number) : response_slice(env, f.number);
+    slice = slice_of(env, f.number, request);
     if (slice == NULL && f.number != WEFT__ENV_METADATA && f.number != number)
         return WEFT_OK; /* unknown */
     if (f.wire != (f.number == number ? WEFT__WIRE_VARINT : WEFT__WIRE_BYTES))
@@ -151,8 +151,8 @@ static weft_status take_field(weft__envelope *env, const uint8_t **at,
 /* As protobuf has it: the last of a repeated field counts, unknown ones do not
  * matter.  Short strings and small numbers, which is what there mostly is, take
  * the short way. */
-static inline weft_status decode(weft__envelope *env, const uint8_t *p,
-                                 size_t len, bool request)
+WEFT__INLINE weft_status decode(weft__envelope *env, const uint8_t *p,
+                                size_t len, bool request)
 {
     const uint8_t number = WEFT__TAG(
         request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE, WEFT__WIRE_VARINT);
@@ -160,24 +160,22 @@ static inline weft_status decode(weft__envelope *env, const uint8_t *p,
     weft_status status;
 
     while (p < end) {
-        if (*p == number && end - p >= 3 && p[2] < 0x80) {
-            bool two = p[1] >= 0x80;
-
-            take_number(env, (p[1] & 0x7fu) | (two ? (unsigned)p[2] << 7 : 0),
-                        request);
-            p += two ? 3 : 2;
-            continue;
-        }
         if ((*p & 0x87) == WEFT__WIRE_BYTES && end - p >= 2 && p[1] < 0x80 &&
             p[1] <= end - p - 2) {
-            weft__slice *slice = request ? request_slice(env, *p >> 3)
-                                         : response_slice(env, *p >> 3);
+            weft__slice *slice = slice_of(env, *p >> 3, request);
 
             if (slice != NULL) {
                 *slice = (weft__slice){p + 2, p[1]};
                 p += 2 + p[1];
                 continue;
             }
+        } else if (*p == number && end - p >= 3 && p[2] < 0x80) {
+            bool two = p[1] >= 0x80;
+
+            take_number(env, (p[1] & 0x7fu) | (two ? (unsigned)p[2] << 7 : 0),
+                        request);
+            p += two ? 3 : 2;
+            continue;
         }
         if ((status = take_field(env, &p, end, request)) != WEFT_OK)
             return status;
@@ -244,8 +242,8 @@ static size_t entry_size(const weft_metadatum *m, size_t key_len)
            (m->value_len != 0 ? bytes_size(m->value_len) : 0);
 }
 
-static inline weft_status add_metadata_size(const weft_metadata *md,
-                                            size_t *size)
+static WEFT__APART weft_status add_pairs_size(const weft_metadata *md,
+                                              size_t *size)
 {
     for (size_t i = 0; i < md->n; i++) {
         size_t key_len =
@@ -258,7 +256,13 @@ static inline weft_status add_metadata_size(const weft_metadata *md,
     return WEFT_OK;
 }
 
-static uint8_t *put_metadata(uint8_t *p, const weft_metadata *md)
+static inline weft_status add_metadata_size(const weft_metadata *md,
+                                            size_t *size)
+{
+    return md->n != 0 ? add_pairs_size(md, size) : WEFT_OK;
+}
+
+static WEFT__APART uint8_t *put_pairs(uint8_t *p, const weft_metadata *md)
 {
     for (size_t i = 0; i < md->n; i++) {
         const weft_metadatum *m = &md->items[i];
@@ -273,7 +277,12 @@ static uint8_t *put_metadata(uint8_t *p, const weft_metadata *md)
     return p;
 }
 
-static uint8_t *put_payload_head(uint8_t *p, size_t len)
+static inline uint8_t *put_metadata(uint8_t *p, const weft_metadata *md)
+{
+    return md->n != 0 ? put_pairs(p, md) : p;
+}
+
+static inline uint8_t *put_payload_head(uint8_t *p, size_t len)
 {
     *p++ = WEFT__TAG(WEFT__ENV_PAYLOAD, WEFT__WIRE_BYTES);
     return weft__varint_put(p, len);
@@ -309,11 +318,24 @@ uint8_t *weft__request_head_put(uint8_t *p, const weft__request_head *h)
     return put_payload_head(p, h->payload_len);
 }
 
+/* What nearly every reply is: a success with nothing but its message. */
+static inline bool is_plain(const weft__response_head *h)
+{
+    const weft__wire_response *r = h->response;
+
+    return h->has_payload && (h->code | h->message.len | r->metadata.n |
+                              r->details.len | r->content_type.len) == 0;
+}
+
 weft_status weft__response_head_size(const weft__response_head *h, size_t *size)
 {
     const weft__wire_response *r = h->response;
     weft_status status;
 
+    if (is_plain(h)) {
+        *size = 1 + weft__varint_size(h->payload_len);
+        return WEFT_OK;
+    }
     *size = number_size(h->code) + slice_size(h->message);
     if ((status = add_metadata_size(&r->metadata, size)) != WEFT_OK)
         return status;
@@ -328,6 +350,8 @@ uint8_t *weft__response_head_put(uint8_t *p, const weft__response_head *h)
 {
     const weft__wire_response *r = h->response;
 
+    if (is_plain(h))
+        return put_payload_head(p, h->payload_len);
     p = put_number(p, WEFT__RSP_CODE, h->code);
     p = put_slice(p, WEFT__RSP_MESSAGE, h->message);
     p = put_metadata(p, &r->metadata);

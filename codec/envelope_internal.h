@@ -25,19 +25,16 @@ typedef struct weft__envelope {
     /* in: room for metadata, and what the operator allows of it */
     weft__pair *pairs;
     size_t max_pairs, max_pair_bytes;
-    /* out: */
-    weft__slice path;    /* request */
-    weft__slice message; /* response */
-    weft__slice content_type, trace, details;
-    weft__slice payload; /* data is NULL when there is none */
-    uint32_t code;       /* response */
-    uint32_t timeout_ms; /* request; 0: none */
-    size_t n_pairs, pair_bytes;
+    /* out: path, timeout_ms, metadata, content_type, trace, payload (its data
+     * is NULL when there is none), raw_code, message, details */
+    weft__wire_event event;
+    size_t pair_bytes;
     const char *why; /* of an error: a static phrase */
 } weft__envelope;
 
 /* EPROTO: not an envelope.  ELIMIT: too many pairs, or too many bytes in them.
- * env is set up by the caller: pairs and limits, the rest zero. */
+ * env is set up by the caller: pairs and limits, and of the event what does not
+ * come from the envelope; the rest zero. */
 weft_status weft__request_decode(weft__envelope *env, const uint8_t *data,
                                  size_t len);
 weft_status weft__response_decode(weft__envelope *env, const uint8_t *data,

@@ -26,10 +26,30 @@ enum {
 };
 
 typedef struct weft__frame {
-    uint8_t version, type, req_type, compress;
+    uint8_t version, type, req_type,
+        compress;    /* as on the wire, copied whole */
     uint32_t length; /* of the body */
     uint64_t id;     /* 48 bits: stream_id << 32 | reserved */
 } weft__frame;
+
+static inline uint16_t weft__get16(const uint8_t *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap16(v);
+#endif
+    return v;
+}
+
+static inline void weft__put16(uint8_t *p, uint16_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap16(v);
+#endif
+    memcpy(p, &v, sizeof(v));
+}
 
 static inline uint32_t weft__get32(const uint8_t *p)
 {
@@ -53,25 +73,17 @@ static inline void weft__put32(uint8_t *p, uint32_t v)
 /* p has WEFT__FRAME_HEADER bytes, the first of which is the magic. */
 static inline void weft__frame_get(const uint8_t *p, weft__frame *f)
 {
-    f->version = p[1];
-    f->type = p[2];
-    f->req_type = p[3];
-    f->compress = p[4];
+    memcpy(f, p + 1, 4);
     f->length = weft__get32(p + 7);
-    f->id =
-        ((uint64_t)p[5] << 40) | ((uint64_t)p[6] << 32) | weft__get32(p + 11);
+    f->id = (uint64_t)weft__get16(p + 5) << 32 | weft__get32(p + 11);
 }
 
 /* Returns the byte behind the header. */
 static inline uint8_t *weft__frame_put(uint8_t *p, const weft__frame *f)
 {
     p[0] = WEFT__FRAME_MAGIC;
-    p[1] = f->version;
-    p[2] = f->type;
-    p[3] = f->req_type;
-    p[4] = f->compress;
-    p[5] = (uint8_t)(f->id >> 40);
-    p[6] = (uint8_t)(f->id >> 32);
+    memcpy(p + 1, f, 4);
+    weft__put16(p + 5, (uint16_t)(f->id >> 32));
     weft__put32(p + 7, f->length);
     weft__put32(p + 11, (uint32_t)f->id);
     return p + WEFT__FRAME_HEADER;

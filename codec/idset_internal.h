@@ -37,15 +37,66 @@ static inline weft_status weft__idset_reserve(weft__idset *set)
     return room ? WEFT_OK : weft__idset_grow(set);
 }
 
-void weft__idset_add(weft__idset *set, uint64_t id, bool bit);
+#define WEFT__IDSET_BIT (UINT64_C(1) << 63)
+
+/* Where an entry would be if it were alone.  Ids mostly rise by one, which this
+ * spreads evenly.  A peer that makes them collide slows down only itself, by at
+ * most the number of its own calls in flight. */
+static inline uint32_t weft__idset_home(uint64_t entry, uint32_t mask)
+{
+    uint64_t id = entry & ~WEFT__IDSET_BIT;
+
+    return (uint32_t)(id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & mask;
+}
+
+/* The slot of id, or the empty one where it would go. */
+static inline uint64_t *weft__idset_slot(weft__idset_table *table, uint64_t id)
+{
+    uint64_t *slots = table->slots;
+    uint32_t mask = table->mask, i = weft__idset_home(id, mask);
+
+    while (slots[i] != 0 && (slots[i] & ~WEFT__IDSET_BIT) != id)
+        i = (i + 1) & mask;
+    return &slots[i];
+}
+
+static inline void weft__idset_add(weft__idset *set, uint64_t id, bool bit)
+{
+    uint64_t entry = bit ? id | WEFT__IDSET_BIT : id;
+
+    if (set->table != NULL) {
+        *weft__idset_slot(set->table, id) = entry;
+        set->table->n++;
+    } else {
+        set->one = entry;
+    }
+}
+
 /* Where id is, until the next change; NULL: not in it. */
-uint64_t *weft__idset_find(weft__idset *set, uint64_t id);
+static inline uint64_t *weft__idset_find(weft__idset *set, uint64_t id)
+{
+    uint64_t *slot =
+        set->table != NULL ? weft__idset_slot(set->table, id) : &set->one;
+
+    return id != 0 && (*slot & ~WEFT__IDSET_BIT) == id ? slot : NULL;
+}
+
 static inline bool weft__idset_bit(const uint64_t *found)
 {
-    return *found >> 63 != 0;
+    return (*found & WEFT__IDSET_BIT) != 0;
 }
+
 void weft__idset_remove_found(weft__idset *set, uint64_t *found);
-bool weft__idset_remove(weft__idset *set, uint64_t id);
+
+static inline bool weft__idset_remove(weft__idset *set, uint64_t id)
+{
+    uint64_t *found = weft__idset_find(set, id);
+
+    if (found != NULL)
+        weft__idset_remove_found(set, found);
+    return found != NULL;
+}
+
 /* Removes every id above last. */
 void weft__idset_remove_above(weft__idset *set, uint64_t last);
 /* Gives the memory of an empty one back. */

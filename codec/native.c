@@ -88,12 +88,6 @@ uint8_t *weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
     return p + len;
 }
 
-bool weft__payload_by_ref(const weft__payload *payload)
-{
-    return payload->len >= WEFT__REF_BYTES && payload->data != NULL &&
-           payload->release != NULL;
-}
-
 static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
                         weft__outq *out)
 {

@@ -103,26 +103,29 @@ void weft__client_reset(weft__native *w, weft__stream_id stream,
 
 /* A reply whose envelope we cannot take ends its call like any other failure.
  */
-static void end(weft__wire_event *event, weft_status status,
-                const weft__envelope *env)
+static WEFT__COLD void refuse(const weft__envelope *env, weft_status status)
+{
+    weft__wire_event event = {.parts = WEFT__END,
+                              .stream = env->event.stream,
+                              .input = env->event.input,
+                              .v0 = env->event.v0,
+                              .status = status == WEFT_ELIMIT
+                                            ? WEFT_RESOURCE_EXHAUSTED
+                                            : WEFT_INTERNAL,
+                              .message = weft__slice_of(env->why)};
+
+    event.input->sink(event.input->user, &event);
+}
+
+/* A reply, by the status that its code stands for. */
+static inline void end(weft__wire_event *event, weft_status status)
 {
     event->parts = WEFT__END;
-    if (status != WEFT_OK) {
-        event->status =
-            status == WEFT_ELIMIT ? WEFT_RESOURCE_EXHAUSTED : WEFT_INTERNAL;
-        event->message = weft__slice_of(env->why);
-    } else {
-        event->raw_code = env->code;
-        event->message = env->message;
-        event->details = env->details;
-        event->metadata = env->pairs;
-        event->n_metadata = env->n_pairs;
-        event->content_type = env->content_type;
-        if (event->status == WEFT_OK) {
-            event->parts |= WEFT__MESSAGE;
-            event->payload = env->payload;
-        }
-    }
+    event->status = status;
+    if (status == WEFT_OK)
+        event->parts |= WEFT__MESSAGE;
+    else
+        event->payload = (weft__slice){NULL, 0};
     event->input->sink(event->input->user, event);
 }
 
@@ -130,8 +133,8 @@ void weft__client_data(weft__native *w, const weft__frame *frame,
                        const uint8_t *body, weft__wire_input *in)
 {
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = weft__native_envelope(w, pairs);
-    weft__wire_event event = {.input = in, .stream = frame->id};
+    weft__envelope env = weft__native_envelope(w, pairs, frame->id, in);
+    uint32_t code;
     weft_status status;
 
     if (!weft__idset_remove(&w->calls, frame->id)) {
@@ -139,49 +142,58 @@ void weft__client_data(weft__native *w, const weft__frame *frame,
         return;
     }
     if (frame->compress != WEFT__IDENTITY) {
-        status = WEFT_EPROTO;
         env.why = "the reply is compressed, which was not asked for";
-    } else {
-        status = weft__response_decode(&env, body, frame->length);
-        event.status = env.code <= 16 ? (weft_status)env.code : WEFT_UNKNOWN;
+        refuse(&env, WEFT_EPROTO);
+        return;
     }
-    end(&event, status, &env);
+    status = weft__response_decode(&env, body, frame->length);
+    if (status != WEFT_OK) {
+        refuse(&env, status);
+        return;
+    }
+    code = env.event.raw_code;
+    end(&env.event, code <= 16 ? (weft_status)code : WEFT_UNKNOWN);
 }
 
 void weft__client_v0(weft__native *w, const weft__frame *frame,
                      const uint8_t *body, weft__wire_input *in)
 {
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = weft__native_envelope(w, pairs);
-    weft__wire_event event = {.input = in, .v0 = true};
+    weft__envelope env = weft__native_envelope(w, pairs, 0, in);
+    weft__wire_event *event = &env.event;
     weft_status status;
     bool abandoned = w->v0_abandoned;
 
+    event->v0 = true;
     if (w->version == -1) { /* "method is invalid": the answer to the probe */
         w->version = 0;
         w->ready = true;
-        event.parts = WEFT__READY;
-        in->sink(in->user, &event);
+        event->parts = WEFT__READY;
+        event->input->sink(event->input->user, event);
         return;
     }
     if (w->version != 0 || w->v0_call == 0) {
         w->strays++;
         return;
     }
-    event.stream = w->v0_call;
+    event->stream = w->v0_call;
     w->v0_call = 0;
     w->v0_abandoned = false;
     if (abandoned) {
-        event.parts = WEFT__DISCARDED; /* the window is open again */
-        in->sink(in->user, &event);
+        event->parts = WEFT__DISCARDED; /* the window is open again */
+        event->input->sink(event->input->user, event);
         return;
     }
     status = weft__response_decode(&env, body, frame->length);
-    event.status = weft_status_from_gorpc(env.code);
-    if (env.payload.len == WEFT__V0_FILLER_BYTES &&
-        memcmp(env.payload.data, weft__v0_filler, WEFT__V0_FILLER_BYTES) == 0)
-        env.payload.len = 0;
-    end(&event, status, &env);
+    if (status != WEFT_OK) {
+        refuse(&env, status);
+        return;
+    }
+    if (event->payload.len == WEFT__V0_FILLER_BYTES &&
+        memcmp(event->payload.data, weft__v0_filler, WEFT__V0_FILLER_BYTES) ==
+            0)
+        event->payload.len = 0;
+    end(event, weft_status_from_gorpc(event->raw_code));
 }
 
 void weft__client_reset_frame(weft__native *w, const weft__frame *frame,

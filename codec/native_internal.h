@@ -15,6 +15,7 @@
 #ifndef WEFT_NATIVE_INTERNAL_H
 #define WEFT_NATIVE_INTERNAL_H
 
+#include <weft/hint.h>
 #include <weft/wire.h>
 
 #include "envelope_internal.h"
@@ -110,24 +111,32 @@ weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
  * Returns the fault's status. */
 weft_status weft__native_fail(weft__native *w, weft__native_fault fault);
 weft__slice weft__slice_of(const char *text);
-/* To be decoded, with room for WEFT__MAX_PAIRS pairs. */
+/* To be decoded, with room for WEFT__MAX_PAIRS pairs, and to be told. */
 static inline weft__envelope weft__native_envelope(const weft__native *w,
-                                                   weft__pair *pairs)
+                                                   weft__pair *pairs,
+                                                   weft__stream_id stream,
+                                                   weft__wire_input *in)
 {
     uint32_t most = w->conf->max_metadata;
 
     return (weft__envelope){.pairs = pairs,
                             .max_pairs =
                                 most < WEFT__MAX_PAIRS ? most : WEFT__MAX_PAIRS,
-                            .max_pair_bytes = w->conf->max_metadata_bytes};
+                            .max_pair_bytes = w->conf->max_metadata_bytes,
+                            .event = {.stream = stream, .input = in}};
 }
+
 bool weft__is_protobuf(weft__slice content_type); /* empty: it is */
 
 /* Writes a payload (or its filler); runs release. */
 uint8_t *weft__payload_put(uint8_t *p, const weft__payload *payload,
                            size_t len);
 /* Whether it is sent from where it lies. */
-bool weft__payload_by_ref(const weft__payload *payload);
+static inline bool weft__payload_by_ref(const weft__payload *payload)
+{
+    return payload->len >= WEFT__REF_BYTES && payload->data != NULL &&
+           payload->release != NULL;
+}
 
 /* Handlers of data and reset frames of version 1 and of any frame of version 0.
  * ENOMEM: nothing has happened. */

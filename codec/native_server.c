@@ -32,24 +32,10 @@ static const char *compression_text(uint8_t compression)
     }
 }
 
-static void emit_call(weft__stream_id stream, weft__call_kind kind, bool v0,
-                      const weft__envelope *env, weft__wire_input *in)
+static inline void emit_call(weft__wire_event *event)
 {
-    weft__wire_event event = {.parts =
-                                  WEFT__HEADERS | WEFT__MESSAGE | WEFT__END,
-                              .stream = stream,
-                              .input = in,
-                              .kind = kind,
-                              .path = env->path,
-                              .timeout_ms = v0 ? 0 : env->timeout_ms,
-                              .v0 = v0,
-                              .metadata = env->pairs,
-                              .n_metadata = env->n_pairs,
-                              .content_type = env->content_type,
-                              .trace = env->trace,
-                              .payload = env->payload};
-
-    in->sink(in->user, &event);
+    event->parts = WEFT__HEADERS | WEFT__MESSAGE | WEFT__END;
+    event->input->sink(event->input->user, event);
 }
 
 static void emit_refused(weft__wire_event *event)
@@ -93,10 +79,34 @@ static weft_status judge(weft__native *w, const weft__frame *frame,
     if (status != WEFT_OK)
         return status == WEFT_ELIMIT ? WEFT_RESOURCE_EXHAUSTED
                                      : WEFT_INVALID_ARGUMENT;
-    if (!path_valid(env->path)) {
+    if (!path_valid(env->event.path)) {
         env->why = "the path is not /service/method";
         return WEFT_INVALID_ARGUMENT;
     }
+    return WEFT_OK;
+}
+
+/* Tells the peer, and the owner for its statistics. */
+static WEFT__COLD weft_status refuse(weft__native *w, weft__envelope *env,
+                                     weft_status status)
+{
+    weft__wire_event event = {.stream = env->event.stream,
+                              .input = env->event.input,
+                              .kind = env->event.kind,
+                              .path = env->event.path,
+                              .status = status,
+                              .raw_code = (uint32_t)status,
+                              .message = weft__slice_of(env->why)};
+    weft__reason reason = {
+        .code = (uint32_t)status, .text = event.message, .unprocessed = true};
+
+    /* Nobody waits for the outcome of a one-way call. */
+    if (event.kind != WEFT__ONE_WAY &&
+        (status = weft__native_send_reason(w, WEFT__FRAME_RESET, event.stream,
+                                           &reason)) != WEFT_OK)
+        return status;
+    w->last_id = event.stream;
+    emit_refused(&event);
     return WEFT_OK;
 }
 
@@ -105,8 +115,8 @@ weft_status weft__server_data(weft__native *w, const weft__frame *frame,
 {
     uint8_t kind = frame->req_type & WEFT__KIND_MASK;
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = weft__native_envelope(w, pairs);
-    weft_status refused, status;
+    weft__envelope env = weft__native_envelope(w, pairs, frame->id, in);
+    weft_status status;
 
     if (frame->id <= w->last_id) {
         if (kind <= WEFT__ONE_WAY)
@@ -114,33 +124,14 @@ weft_status weft__server_data(weft__native *w, const weft__frame *frame,
         w->strays++; /* more of a stream that was refused */
         return WEFT_OK;
     }
-    refused = judge(w, frame, body, &env);
-    if (refused == WEFT_OK) {
-        if ((status = weft__idset_reserve(&w->calls)) != WEFT_OK)
-            return status;
-        weft__idset_add(&w->calls, frame->id, kind == WEFT__ONE_WAY);
-        w->last_id = frame->id;
-        emit_call(frame->id, (weft__call_kind)kind, false, &env, in);
-        return WEFT_OK;
-    }
-
-    weft__wire_event event = {.stream = frame->id,
-                              .input = in,
-                              .kind = (weft__call_kind)kind,
-                              .path = env.path,
-                              .status = refused,
-                              .raw_code = (uint32_t)refused,
-                              .message = weft__slice_of(env.why)};
-    weft__reason reason = {
-        .code = (uint32_t)refused, .text = event.message, .unprocessed = true};
-
-    /* Nobody waits for the outcome of a one-way call. */
-    if (kind != WEFT__ONE_WAY &&
-        (status = weft__native_send_reason(w, WEFT__FRAME_RESET, frame->id,
-                                           &reason)) != WEFT_OK)
+    env.event.kind = (weft__call_kind)kind;
+    if ((status = judge(w, frame, body, &env)) != WEFT_OK)
+        return refuse(w, &env, status);
+    if ((status = weft__idset_reserve(&w->calls)) != WEFT_OK)
         return status;
+    weft__idset_add(&w->calls, frame->id, kind == WEFT__ONE_WAY);
     w->last_id = frame->id;
-    emit_refused(&event);
+    emit_call(&env.event);
     return WEFT_OK;
 }
 
@@ -153,10 +144,10 @@ static void judge_v0(weft__native *w, const weft__frame *frame,
 
     if (status == WEFT_ELIMIT) {
         answer->raw_code = WEFT_RESOURCE_EXHAUSTED;
-    } else if (status == WEFT_OK && !path_valid(env->path)) {
+    } else if (status == WEFT_OK && !path_valid(env->event.path)) {
         answer->raw_code = GORPC_CLIENT_ERROR;
         env->why = "method is invalid";
-    } else if (status != WEFT_OK || env->payload.len == 0) {
+    } else if (status != WEFT_OK || env->event.payload.len == 0) {
         answer->raw_code = GORPC_SERVER_ERROR;
         env->why = "server internal error";
     } else if (weft__server_in_flight(w) >= w->conf->max_in_flight) {
@@ -173,7 +164,7 @@ weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
                             const uint8_t *body, weft__wire_input *in)
 {
     weft__pair pairs[WEFT__MAX_PAIRS];
-    weft__envelope env = weft__native_envelope(w, pairs);
+    weft__envelope env = weft__native_envelope(w, pairs, 0, in);
     weft__wire_response answer = {0};
     weft_status status;
     uint64_t number;
@@ -188,7 +179,10 @@ weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
     if (answer.raw_code == 0) {
         if (w->version == -1)
             w->version = 0;
-        emit_call(WEFT__V0_ID | number, WEFT__UNARY, true, &env, in);
+        env.event.stream = WEFT__V0_ID | number;
+        env.event.v0 = true;
+        env.event.timeout_ms = 0; /* gorpc's requests name none */
+        emit_call(&env.event);
         return WEFT_OK;
     }
     if ((status = weft__v0_answer(w, number, &answer)) != WEFT_OK) {
@@ -201,7 +195,7 @@ weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
     weft__wire_event event = {.stream = WEFT__V0_ID | number,
                               .input = in,
                               .v0 = true,
-                              .path = env.path,
+                              .path = env.event.path,
                               .status = answer.status,
                               .raw_code = answer.raw_code,
                               .message = answer.message};
@@ -236,17 +230,13 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
     weft__native *w = (weft__native *)wire;
     const weft__payload *payload = &response->payload;
     bool ok = response->status == WEFT_OK;
-    weft__response_head head = {
-        .response = response,
-        .code = (uint32_t)weft_status_to_rpc(response->status),
-        .message = response->message,
-        .payload_len = ok ? payload->len : 0,
-        .has_payload = ok};
     bool by_ref = ok && weft__payload_by_ref(payload);
-    uint64_t *found;
+    weft__response_head head = {
+        .response = response, .message = response->message, .has_payload = ok};
     weft__frame frame = {.version = 1, .id = stream};
     size_t head_size, copied;
     weft_status status;
+    uint64_t *found;
     uint8_t *p;
 
     if (response->compression != WEFT__IDENTITY)
@@ -261,6 +251,10 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
             payload->release(payload->arg);
         return WEFT_OK;
     }
+    if (ok)
+        head.payload_len = payload->len;
+    else
+        head.code = (uint32_t)weft_status_to_rpc(response->status);
     if ((status = weft__response_head_size(&head, &head_size)) != WEFT_OK)
         return status;
     if (head_size + head.payload_len > w->peer_frame_bytes)

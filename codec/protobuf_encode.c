@@ -91,19 +91,14 @@ static WEFT__APART bool is_set(const ProtobufCMessage *message,
     return oneof || has != 0;
 }
 
-static inline size_t varint_size(uint64_t v)
-{
-    return v < 0x80 ? 1 : ((63u - (unsigned)__builtin_clzll(v)) * 9 + 73) / 64;
-}
-
 static inline size_t tag_size(uint32_t number)
 {
-    return varint_size((uint64_t)number << 3);
+    return weft__varint_size((uint64_t)number << 3);
 }
 
 static WEFT__APART uint8_t *put_long_varint(uint8_t *p, uint64_t v)
 {
-    p -= varint_size(v);
+    p -= weft__varint_size(v);
     (void)weft__varint_put(p, v);
     return p;
 }
@@ -169,7 +164,7 @@ WEFT__INLINE size_t value_size(ProtobufCType type, const void *member,
         if ((from = load_pointer(member)) == NULL)
             return implicit ? 0 : 1;
         len = weft__protobuf_size(from);
-        return varint_size((uint32_t)len) + len;
+        return weft__varint_size((uint32_t)len) + len;
     case PROTOBUF_C_TYPE_FLOAT:
         return implicit && load32(member) << 1 == 0 ? 0 : 4;
     case PROTOBUF_C_TYPE_FIXED32:
@@ -182,9 +177,9 @@ WEFT__INLINE size_t value_size(ProtobufCType type, const void *member,
         return implicit && load64(member) == 0 ? 0 : 8;
     default:
         v = varint_of(type, member);
-        return implicit && v == 0 ? 0 : varint_size(v);
+        return implicit && v == 0 ? 0 : weft__varint_size(v);
     }
-    return implicit && len == 0 ? 0 : varint_size((uint32_t)len) + len;
+    return implicit && len == 0 ? 0 : weft__varint_size((uint32_t)len) + len;
 }
 
 WEFT__INLINE uint8_t *put_value(uint8_t *p, ProtobufCType type,
@@ -254,7 +249,7 @@ static WEFT__APART size_t array_size(const ProtobufCFieldDescriptor *f,
     for (size_t i = 0; i < n; i++)
         sum += value_size(f->type, array + i * size, false);
     if ((f->flags & PROTOBUF_C_FIELD_FLAG_PACKED) != 0)
-        return tag_size(f->id) + varint_size((uint32_t)sum) + sum;
+        return tag_size(f->id) + weft__varint_size((uint32_t)sum) + sum;
     return n * tag_size(f->id) + sum;
 }
 

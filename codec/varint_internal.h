@@ -16,15 +16,10 @@ enum {
 
 #define WEFT__TAG(field, wire) ((uint8_t)((field) << 3 | (wire)))
 
+/* A byte for every seven bits. */
 static inline size_t weft__varint_size(uint64_t v)
 {
-    size_t n = 1;
-
-    while (v >= 0x80) {
-        v >>= 7;
-        n++;
-    }
-    return n;
+    return v < 0x80 ? 1 : ((63u - (unsigned)__builtin_clzll(v)) * 9 + 73) / 64;
 }
 
 /* Returns the byte behind it. */

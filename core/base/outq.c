@@ -19,21 +19,7 @@
 #include <assert.h>
 #include <string.h>
 
-typedef struct chunk {
-    uint32_t segments; /* in this chunk, not yet consumed */
-    uint32_t used;     /* bytes from the start, this head included */
-} chunk;
-
-struct weft__segment {
-    weft__segment *next;
-    uint8_t *data; /* the next byte to write */
-    size_t len;    /* 0 only after a trim */
-    chunk *chunk;  /* holds this record; NULL: the record heads a block */
-    size_t block_size;
-    bool packed; /* the bytes follow the record, and may grow */
-    void (*release)(void *arg);
-    void *arg;
-};
+typedef weft__outq_chunk chunk;
 
 #define ALIGN_UP(n)                                                            \
     (((n) + _Alignof(weft__segment) - 1) & ~(_Alignof(weft__segment) - 1))
@@ -94,21 +80,11 @@ static weft__segment *carve(weft__outq *q, size_t n)
     return s;
 }
 
-uint8_t *weft__outq_reserve(weft__outq *q, size_t n)
+uint8_t *weft__outq_reserve_segment(weft__outq *q, size_t n)
 {
-    weft__segment *s = q->tail;
+    weft__segment *s;
     size_t size = sizeof(*s) + n;
-    uint8_t *p;
 
-    assert(n > 0);
-    if (s != NULL && s->packed && s->chunk != NULL &&
-        n <= WEFT__CHUNK_BYTES - s->chunk->used) {
-        p = s->data + s->len;
-        s->len += n;
-        s->chunk->used += (uint32_t)n;
-        q->bytes += n;
-        return p;
-    }
     if (n <= PIECE_MAX) {
         s = carve(q, n);
     } else if (n <= SIZE_MAX - sizeof(*s) &&

@@ -57,13 +57,13 @@ static void every_field_may_come_in_any_order_and_the_last_counts(void **state)
 
     (void)state;
     assert_int_equal(request(bytes, len, &env), WEFT_OK);
-    assert_int_equal(env.path.len, 2);
-    assert_memory_equal(env.path.data, "ab", 2);
-    assert_int_equal(env.timeout_ms, 6);
-    assert_memory_equal(env.trace.data, "t", 1);
-    assert_memory_equal(env.content_type.data, "c", 1);
-    assert_memory_equal(env.payload.data, "p", 1);
-    assert_int_equal(env.n_pairs, 1);
+    assert_int_equal(env.event.path.len, 2);
+    assert_memory_equal(env.event.path.data, "ab", 2);
+    assert_int_equal(env.event.timeout_ms, 6);
+    assert_memory_equal(env.event.trace.data, "t", 1);
+    assert_memory_equal(env.event.content_type.data, "c", 1);
+    assert_memory_equal(env.event.payload.data, "p", 1);
+    assert_int_equal(env.event.n_metadata, 1);
     free(bytes);
 }
 
@@ -78,17 +78,17 @@ static void padded_numbers_and_tags_say_the_same(void **state)
 
     (void)state;
     assert_int_equal(request(bytes, len, &env), WEFT_OK);
-    assert_memory_equal(env.path.data, "ab", 2);
-    assert_int_equal(env.timeout_ms, 6);
-    assert_memory_equal(env.payload.data, "p", 1);
-    assert_int_equal(env.n_pairs, 1);
-    assert_memory_equal(env.pairs[0].key.data, "a", 1);
+    assert_memory_equal(env.event.path.data, "ab", 2);
+    assert_int_equal(env.event.timeout_ms, 6);
+    assert_memory_equal(env.event.payload.data, "p", 1);
+    assert_int_equal(env.event.n_metadata, 1);
+    assert_memory_equal(env.event.metadata[0].key.data, "a", 1);
     free(bytes);
     bytes = hex_bytes("28 86 80 80 00 28 88 27", &len);
     assert_int_equal(request(bytes, 5, &env), WEFT_OK);
-    assert_int_equal(env.timeout_ms, 6);
+    assert_int_equal(env.event.timeout_ms, 6);
     assert_int_equal(request(bytes, len, &env), WEFT_OK);
-    assert_int_equal(env.timeout_ms, 5000);
+    assert_int_equal(env.event.timeout_ms, 5000);
     free(bytes);
 }
 
@@ -164,7 +164,9 @@ static void a_valid_envelope_is_never_read_past_any_cut(void **state)
         status = request(part, cut, &env);
         assert_true(status == WEFT_OK || status == WEFT_EPROTO);
         if (status == WEFT_OK)
-            assert_true(env.path.len + env.trace.len + env.payload.len <= cut);
+            assert_true(env.event.path.len + env.event.trace.len +
+                            env.event.payload.len <=
+                        cut);
         free(part);
     }
     free(bytes);
@@ -198,12 +200,12 @@ static void numbers_are_taken_as_far_as_they_fit(void **state)
 
     (void)state;
     assert_int_equal(request(far, sizeof(far), &env), WEFT_OK);
-    assert_int_equal(env.timeout_ms, UINT32_MAX);
+    assert_int_equal(env.event.timeout_ms, UINT32_MAX);
     assert_int_equal(response_hex("08 ad 02", &env), WEFT_OK);
-    assert_int_equal(env.code, 301);
+    assert_int_equal(env.event.raw_code, 301);
     /* gorpc's code is a uint32, of which protobuf keeps the low bits */
     assert_int_equal(response_hex("08 81 80 80 80 10", &env), WEFT_OK);
-    assert_int_equal(env.code, 1);
+    assert_int_equal(env.event.raw_code, 1);
 }
 
 static void varints_of_every_size_survive(void **state)

@@ -7,10 +7,27 @@
 #ifndef WEFT_OUTQ_H
 #define WEFT_OUTQ_H
 
+#include <assert.h>
 #include <sys/uio.h>
 #include <weft/loop_internal.h>
 
+/* Head of a chunk (outq.c, I1). */
+typedef struct weft__outq_chunk {
+    uint32_t segments; /* in this chunk, not yet consumed */
+    uint32_t used;     /* bytes from the start, this head included */
+} weft__outq_chunk;
+
 typedef struct weft__segment weft__segment;
+struct weft__segment {
+    weft__segment *next;
+    uint8_t *data;           /* the next byte to write */
+    size_t len;              /* 0 only after a trim */
+    weft__outq_chunk *chunk; /* holds this record; NULL: it heads a block */
+    size_t block_size;
+    bool packed; /* the bytes follow the record, and may grow */
+    void (*release)(void *arg);
+    void *arg;
+};
 
 typedef struct weft__outq {
     weft_loop *loop; /* borrowed: chunks come from its pool */
@@ -22,7 +39,8 @@ void weft__outq_init(weft__outq *q, weft_loop *loop);
 
 /* n > 0 contiguous bytes at the end, counted as queued; the caller fills them
  * before the queue is next read.  NULL: out of memory, nothing was queued. */
-uint8_t *weft__outq_reserve(weft__outq *q, size_t n);
+static inline uint8_t *weft__outq_reserve(weft__outq *q, size_t n);
+uint8_t *weft__outq_reserve_segment(weft__outq *q, size_t n);
 
 /* Gives back the last n bytes of the reservation just made. */
 void weft__outq_trim(weft__outq *q, size_t n);
@@ -41,5 +59,22 @@ int weft__outq_iov(const weft__outq *q, struct iovec *iov, int max);
 void weft__outq_consume(weft__outq *q, size_t n);
 
 void weft__outq_fini(weft__outq *q); /* releases what was not written */
+
+/* Behind the last bytes, as long as they are in a chunk that has room. */
+static inline uint8_t *weft__outq_reserve(weft__outq *q, size_t n)
+{
+    weft__segment *s = q->tail;
+    uint8_t *p;
+
+    assert(n > 0);
+    if (s == NULL || !s->packed || s->chunk == NULL ||
+        n > WEFT__CHUNK_BYTES - s->chunk->used)
+        return weft__outq_reserve_segment(q, n);
+    p = s->data + s->len;
+    s->len += n;
+    s->chunk->used += (uint32_t)n;
+    q->bytes += n;
+    return p;
+}
 
 #endif /* WEFT_OUTQ_H */
