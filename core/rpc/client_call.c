@@ -49,6 +49,8 @@ void weft__client_call_abort(weft__client_call *call)
     weft__under_unlink(&call->under);
     if (call->handle != 0)
         weft__handle_drop(call->channel->loop, call->handle);
+    if (call->shared != NULL)
+        weft__request_drop(call);
     record_put(call);
 }
 
@@ -303,6 +305,8 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
         weft__under_unlink(&call->under);
     if (call->handle != 0)
         weft__handle_drop(ch->loop, call->handle);
+    if (call->shared != NULL)
+        weft__request_drop(call);
     call->result.status = weft_status_to_rpc(status);
     if (message != NULL)
         call->result.message = message;

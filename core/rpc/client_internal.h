@@ -40,6 +40,7 @@
 typedef struct weft__client_call weft__client_call;
 typedef struct weft__client_conn weft__client_conn;
 typedef struct weft__subchannel weft__subchannel;
+typedef struct weft__request weft__request;
 
 /* ---- Calls ---- */
 
@@ -80,7 +81,8 @@ struct weft__client_call {
     const char *path;
     size_t path_len;
     const ProtobufCMessageDescriptor *output; /* NULL: raw */
-    weft__slice request; /* packed; kept, for it may have to go elsewhere */
+    weft__slice request;                      /* packed */
+    weft__request *shared; /* what it lies in; NULL: the arena */
     weft_metadata metadata, forwarded;
     const char *content_type, *trace;
     uint64_t hash;
@@ -259,6 +261,15 @@ void weft__client_call_endf(weft__client_call *call, weft_status status,
 /* An answer for it has come. */
 void weft__client_call_answered(weft__client_call *call,
                                 const weft__wire_event *event);
+
+/* request.c */
+#define WEFT__REQUEST_SHARED 4096 /* bytes; the wire copies what is smaller */
+/* Memory for a large one, which is then call->shared.  NULL: there is none. */
+uint8_t *weft__request_new(weft__client_call *call, size_t len);
+/* Once more for the wire, until the payload's release. */
+void weft__request_share(weft__request *shared, weft__payload *payload);
+/* The call needs its shared one no longer. */
+void weft__request_drop(weft__client_call *call);
 
 /* result.c: what weft_current_result() gives; the call is NULL for a refusal.
  */

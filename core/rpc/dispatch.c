@@ -180,10 +180,15 @@ static send_outcome send_on(weft__client_call *call, weft__client_conn *cc,
         request.content_type = weft__text(call->content_type);
     if (call->trace != NULL)
         request.trace = weft__text(call->trace);
+    if (call->shared != NULL)
+        weft__request_share(call->shared, &request.payload);
     a->begin_bytes = weft__conn_bytes_end(cc->conn);
     st = weft__conn_request(cc->conn, &request, &a->stream);
-    if (st != WEFT_OK)
+    if (st != WEFT_OK) {
+        if (call->shared != NULL)
+            request.payload.release(request.payload.arg);
         return not_sent(call, st, full);
+    }
     call->result.peer = a->sub->text;
     call->sent_ns = now;
     call->place = WEFT__CALL_SENT;

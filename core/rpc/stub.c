@@ -97,7 +97,9 @@ static weft_status reserve_request(weft__client_call *call, size_t len,
         *why = "max_pending_bytes of requests are pending on this channel";
         return WEFT_ELIMIT;
     }
-    if ((*data = weft_arena_alloc(&call->arena, len)) == NULL)
+    *data = len < WEFT__REQUEST_SHARED ? weft_arena_alloc(&call->arena, len)
+                                       : weft__request_new(call, len);
+    if (*data == NULL)
         return WEFT_ENOMEM;
     call->request = (weft__slice){*data, len};
     return WEFT_OK;

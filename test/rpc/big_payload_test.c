@@ -1,5 +1,6 @@
 /* big_payload_test.c - a big frame is read into a block of its own, and its
- * bytes fields stay there: decoding it, on either side, copies no payload. */
+ * bytes fields stay there: decoding it, on either side, copies no payload.  A
+ * big request is written from where it was packed. */
 #include "support.h"
 #include "test_loop.h"
 
@@ -53,7 +54,7 @@ static void on_reply(const Blob__Blob *reply, void *user)
     *(bool *)user = true;
 }
 
-static void decoding_a_big_message_copies_no_payload(void **state)
+static void a_big_payload_is_copied_where_it_is_packed_alone(void **state)
 {
     static Blob__Store_Service store = BLOB__STORE__INIT(store_);
     Blob__Blob blob = BLOB__BLOB__INIT;
@@ -83,8 +84,10 @@ static void decoding_a_big_message_copies_no_payload(void **state)
         if (weft_channel_get_stats(channel).ready_endpoints == 1)
             break;
     }
+    big_ones = 0;
     blob__store__swap(&stub.base, &blob, on_reply, &done);
-    big_ones = 0; /* the request is packed and queued */
+    assert_int_equal(big_ones, 1); /* packed, and written from there */
+    big_ones = 0;
     assert_int_equal(weft_loop_run_until(loop, &done, 10000), WEFT_OK);
     assert_true(intact);
     assert_int_equal(before_handler, 0);
@@ -136,7 +139,7 @@ static void a_big_request_that_does_not_decode_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decoding_a_big_message_copies_no_payload),
+        cmocka_unit_test(a_big_payload_is_copied_where_it_is_packed_alone),
         cmocka_unit_test(a_big_request_that_does_not_decode_is_refused),
     };
 

@@ -398,6 +398,35 @@ static void max_unsent_bytes_refuses_when_the_peer_does_not_read(void **state)
     assert_true(f->p.n_calls > 2); /* and everything else arrives */
 }
 
+/* Under ASan, this sees who writes from memory that has gone. */
+static void big_requests_are_written_after_their_calls_have_ended(void **state)
+{
+    fixture *f = *state;
+    static char big[200000];
+    static outcome o[4];
+    weft_handle handles[4] = {0};
+
+    call_with(&f->stub, "x", &o[0]);
+    until_calls(f, 1);
+    weft__conn_pause(f->p.conns[0]);
+    memset(big, 'x', sizeof(big) - 1);
+    for (int i = 1; i < 4; i++) {
+        weft_stub stub = f->stub;
+
+        stub.options.handle = &handles[i];
+        call_with(&stub, big, &o[i]);
+    }
+    test_loop_settle(&f->t);
+    for (int i = 1; i < 4; i++)
+        weft_cancel(handles[i]);
+    test_loop_settle(&f->t);
+    assert_int_equal(o[3].status, WEFT_CANCELLED);
+    call_with(&f->stub, big, &o[0]); /* blocks that are free are used again */
+    weft__conn_resume(f->p.conns[0]);
+    test_loop_settle(&f->t);
+    assert_true(f->p.n_calls >= 2);
+}
+
 /* ---- Setup ---- */
 
 static void a_bad_target_is_told_by_new_and_by_each_call(void **state)
@@ -559,6 +588,7 @@ int main(void)
         T(max_pending_bytes_refuses),
         T(max_frame_bytes_refuses),
         T(max_unsent_bytes_refuses_when_the_peer_does_not_read),
+        T(big_requests_are_written_after_their_calls_have_ended),
         T(a_bad_target_is_told_by_new_and_by_each_call),
         T(a_balancer_that_does_not_exist_is_named),
         T(a_lazy_channel_connects_at_its_first_call),
