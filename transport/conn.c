@@ -8,39 +8,38 @@
 
 enum { WHY_BYTES = 256 };
 
-/* Behind the struct: the event, the wire, the peer's address. */
-typedef struct layout {
-    size_t event, wire, peer, end;
-} layout;
+/* One block: the owner's memory, or a pointer to it; the struct; its wire; the
+ * event; the text of the peer's address. */
 
-static size_t align_up(size_t n)
+static size_t owner_bytes(const weft__conn_handler *handler)
 {
-    return (n + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+    return handler->owner_bytes != 0 ? handler->owner_bytes : sizeof(void *);
 }
 
-static layout layout_of(const weft__wire_ops *wire, size_t peer_len)
+static size_t event_offset(const weft__wire_ops *wire)
 {
-    layout l;
-
-    l.event = align_up(sizeof(weft__conn));
-    l.wire = l.event + align_up(event_get_struct_event_size());
-    l.peer = l.wire + wire->size;
-    l.end = l.peer + peer_len;
-    return l;
+    return offsetof(weft__conn, wire) + wire->size;
 }
 
-/* An address has room for a long path; what is kept is what is in use. */
-static size_t peer_bytes(const weft_address *peer)
+static struct event *event_of(const weft__conn *conn)
 {
-    if (peer->kind == WEFT_ADDRESS_INPROC)
-        return offsetof(struct sockaddr_un, sun_path) +
-               strlen(peer->u.un.sun_path) + 1;
-    return peer->len;
+    return (struct event *)(void *)((char *)(uintptr_t)conn +
+                                    event_offset(conn->wire->ops));
+}
+
+static char *peer_of(const weft__conn *conn)
+{
+    return (char *)event_of(conn) + event_get_struct_event_size();
+}
+
+static void free_block(weft__conn *conn)
+{
+    weft_free((char *)conn - owner_bytes(conn->handler));
 }
 
 uint32_t weft__conn_now(const weft__conn *conn)
 {
-    return (uint32_t)weft_loop_now_ms(conn->loop);
+    return (uint32_t)weft_loop_now_ms(conn->out.loop);
 }
 
 /* ---- the end ---- */
@@ -50,16 +49,15 @@ static void on_goodbye(void *arg)
     weft__conn *conn = arg;
 
     weft__outq_fini(&conn->out);
-    event_debug_unassign(conn->event);
+    event_debug_unassign(event_of(conn));
     conn->handler->on_closed(conn, conn->status,
                              conn->why != NULL ? conn->why
                                                : weft_status_text(conn->status),
-                             conn->user);
+                             weft__conn_user(conn));
     conn->wire->ops->fini(conn->wire);
     weft_free(conn->in);
-    weft_free(conn->peer_text);
     weft_free(conn->why);
-    weft_free(conn);
+    free_block(conn);
 }
 
 void weft__conn_finish(weft__conn *conn)
@@ -71,11 +69,11 @@ void weft__conn_finish(weft__conn *conn)
     weft__conn_unaccount(conn);
     weft_timer_stop(&conn->timer);
     if (conn->armed != 0)
-        event_del(conn->event);
+        event_del(event_of(conn));
     conn->armed = 0;
     conn->socket.ops->close(&conn->socket);
     if (!conn->servicing && !conn->service.queued)
-        weft__loop_defer(conn->loop, &conn->service, on_goodbye, conn);
+        weft__loop_defer(conn->out.loop, &conn->service, on_goodbye, conn);
 }
 
 /* The first reason is the one that is told. */
@@ -88,7 +86,7 @@ static void vset_why(weft__conn *conn, weft_status status, const char *fmt,
         return;
     conn->reasoned = true;
     vsnprintf(text, sizeof text, fmt, ap);
-    conn->status = status;
+    conn->status = (int8_t)status;
     conn->why = weft_strdup(text);
 }
 
@@ -188,14 +186,14 @@ static void arm(weft__conn *conn, short mask)
     if (mask == conn->armed)
         return;
     if (conn->armed != 0)
-        event_del(conn->event);
+        event_del(event_of(conn));
     conn->armed = 0;
     if (mask == 0)
         return;
-    event_assign(conn->event, weft_loop_base(conn->loop), conn->socket.fd,
-                 (short)(mask | EV_PERSIST), on_io, conn);
-    if (event_add(conn->event, NULL) == 0)
-        conn->armed = mask;
+    event_assign(event_of(conn), weft_loop_base(conn->out.loop),
+                 conn->socket.fd, (short)(mask | EV_PERSIST), on_io, conn);
+    if (event_add(event_of(conn), NULL) == 0)
+        conn->armed = (uint8_t)mask;
     else
         weft__conn_lost(conn, WEFT_ENOMEM, "the descriptor cannot be watched");
 }
@@ -247,7 +245,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     weft__conn *conn = arg;
     weft__stream_socket *s = &conn->socket;
-    weft_loop *loop = conn->loop;
+    weft_loop *loop = conn->out.loop;
 
     (void)fd;
     weft__loop_enter(loop, "connection");
@@ -293,7 +291,7 @@ static void on_service(void *arg)
     weft__conn_account(conn);
     conn->servicing = false;
     if (conn->state == WEFT__CONN_CLOSED)
-        weft__loop_defer(conn->loop, &conn->service, on_goodbye, conn);
+        weft__loop_defer(conn->out.loop, &conn->service, on_goodbye, conn);
     else if ((conn->out.bytes > 0 && !conn->write_blocked) ||
              (weft__conn_reading(conn) &&
               (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
@@ -303,7 +301,8 @@ static void on_service(void *arg)
 void weft__conn_service_later(weft__conn *conn)
 {
     if (!conn->servicing)
-        weft__loop_flush_later(conn->loop, &conn->service, on_service, conn);
+        weft__loop_flush_later(conn->out.loop, &conn->service, on_service,
+                               conn);
 }
 
 /* ---- birth ---- */
@@ -313,35 +312,35 @@ static weft_status make(weft__conn **out, weft_loop *loop,
                         const weft__conn_conf *conf,
                         const weft__conn_handler *handler, void *user)
 {
-    size_t peer_len = peer_bytes(peer);
-    layout l = layout_of(wire, peer_len);
-    uint8_t *memory = weft_calloc(1, l.end);
-    weft__conn *conn = (weft__conn *)(void *)memory;
+    char text[WEFT_ADDRESS_TEXT];
+    size_t peer_bytes =
+        strlen(weft_address_format(peer, text, sizeof text)) + 1;
+    char *memory =
+        weft_calloc(1, owner_bytes(handler) + event_offset(wire) +
+                           event_get_struct_event_size() + peer_bytes);
+    weft__conn *conn;
     weft_status status;
 
     if (memory == NULL)
         return WEFT_ENOMEM;
-    conn->loop = loop;
+    if (handler->owner_bytes == 0)
+        *(void **)(void *)memory = user;
+    conn = (weft__conn *)(void *)(memory + owner_bytes(handler));
     conn->conf = conf;
     conn->handler = handler;
-    conn->user = user;
-    conn->event = (struct event *)(void *)(memory + l.event);
-    conn->wire = (weft__wire *)(void *)(memory + l.wire);
     conn->wire->ops = wire;
-    conn->peer_kind = (uint8_t)peer->kind;
-    conn->peer_len = (uint16_t)peer_len;
-    memcpy(memory + l.peer, &peer->u, peer_len);
+    memcpy(peer_of(conn), text, peer_bytes);
     conn->socket.ops = &weft__fd_socket;
     conn->socket.fd = -1;
     conn->server = conf->wire_conf.server;
-    conn->opened_ms = conn->last_in_ms = weft_loop_now_ms(loop);
-    conn->state_ms = weft__conn_now(conn);
+    conn->opened_s = (uint32_t)(weft_loop_now_ms(loop) / 1000);
     weft__outq_init(&conn->out, loop);
+    conn->last_in_ms = conn->state_ms = weft__conn_now(conn);
     weft_timer_init(&conn->timer, loop, weft__conn_on_timer, conn);
     conn->timer.name = "connection timer";
     status = wire->init(conn->wire, &conf->wire_conf, &conn->out);
     if (status != WEFT_OK) {
-        weft_free(conn);
+        free_block(conn);
         return status;
     }
     *out = conn;
@@ -389,7 +388,7 @@ weft_status weft__conn_accept(weft__conn **out, weft_loop *loop,
     if (first_len > 0 &&
         (status = weft__conn_put_aside(conn, first, first_len)) != WEFT_OK) {
         wire->fini(conn->wire);
-        weft_free(conn);
+        free_block(conn);
         return status;
     }
     *out = conn;
@@ -420,7 +419,6 @@ weft_status weft__conn_request(weft__conn *conn,
     status = conn->wire->ops->request(conn->wire, request, stream);
     if (status != WEFT_OK)
         return status;
-    conn->messages_out++;
     conn->active_ms = weft__conn_now(conn);
     weft__conn_queued(conn);
     return WEFT_OK;
@@ -436,7 +434,6 @@ weft_status weft__conn_respond(weft__conn *conn, weft__stream_id stream,
     status = conn->wire->ops->respond(conn->wire, stream, response);
     if (status != WEFT_OK)
         return status;
-    conn->messages_out++;
     conn->active_ms = weft__conn_now(conn);
     weft__conn_queued(conn);
     return WEFT_OK;
@@ -482,22 +479,29 @@ void weft__conn_resume(weft__conn *conn)
 
 /* ---- facts ---- */
 
-uint64_t weft__conn_last_in_ms(const weft__conn *conn)
+void *weft__conn_user(const weft__conn *conn)
 {
-    return conn->last_in_ms;
+    size_t bytes = conn->handler->owner_bytes;
+    char *behind = (char *)(uintptr_t)conn;
+
+    return bytes != 0 ? behind - bytes : ((void **)(void *)behind)[-1];
+}
+
+uint32_t weft__conn_silent_ms(const weft__conn *conn)
+{
+    return weft__conn_now(conn) - conn->last_in_ms;
 }
 
 void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
 {
+    uint32_t now_s = (uint32_t)(weft_loop_now_ms(conn->out.loop) / 1000);
+
     *out = (weft__conn_stats){
         .bytes_in = conn->bytes_in,
         .bytes_out = conn->bytes_out,
-        .messages_in = conn->messages_in,
-        .messages_out = conn->messages_out,
         .unsent_bytes = weft__conn_unsent(conn),
         .buffered_bytes = conn->in != NULL ? conn->in->len - conn->in->off : 0,
-        .opened_ms = conn->opened_ms,
-        .last_in_ms = conn->last_in_ms,
+        .age_s = now_s - conn->opened_s,
         .ready = conn->ready,
         .paused = conn->state == WEFT__CONN_OPEN && !weft__conn_reading(conn),
         .closing = conn->state >= WEFT__CONN_FLUSHING,
@@ -514,26 +518,7 @@ void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out)
     conn->wire->ops->info(conn->wire, out);
 }
 
-void weft__conn_peer(const weft__conn *conn, weft_address *out)
+const char *weft__conn_peer_text(const weft__conn *conn)
 {
-    layout l = layout_of(conn->wire->ops, conn->peer_len);
-
-    memset(out, 0, sizeof *out);
-    out->kind = (weft_address_kind)conn->peer_kind;
-    if (out->kind != WEFT_ADDRESS_INPROC)
-        out->len = conn->peer_len;
-    memcpy(&out->u, (const uint8_t *)conn + l.peer, conn->peer_len);
-}
-
-const char *weft__conn_peer_text(weft__conn *conn)
-{
-    char text[WEFT_ADDRESS_TEXT];
-    weft_address peer;
-
-    if (conn->peer_text == NULL) {
-        weft__conn_peer(conn, &peer);
-        conn->peer_text =
-            weft_strdup(weft_address_format(&peer, text, sizeof text));
-    }
-    return conn->peer_text != NULL ? conn->peer_text : "unknown";
+    return peer_of(conn);
 }

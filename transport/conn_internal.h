@@ -53,43 +53,25 @@ typedef struct weft__inbuf {
 #define WEFT__FLUSH_AT 131072
 
 struct weft__conn {
-    weft_loop *loop;
+    /* What every batch needs. */
+    weft__outq out;  /* its loop is the connection's */
+    weft__inbuf *in; /* NULL while there is nothing to keep */
     const weft__conn_conf *conf;
     const weft__conn_handler *handler;
-    void *user;
-    struct event *event; /* behind this struct, as is the wire */
-    weft__wire *wire;
     weft__stream_socket socket;
-    weft__outq out;
     weft__deferred service;
-    weft_timer timer;
-    weft__inbuf *in;                   /* NULL while there is nothing to keep */
-    weft__conn *held_next, *held_prev; /* C6: in the share's list */
-    char *peer_text;
-    char *why; /* of the close, or NULL: the status's text */
-    weft_status status;
-
-    uint64_t bytes_in, bytes_out, messages_in, messages_out;
-    uint64_t opened_ms, last_in_ms;
-    /* Beginnings of what the timer watches, in wrapping milliseconds. */
-    uint32_t state_ms;    /* connect, handshake, linger */
-    uint32_t active_ms;   /* idle */
-    uint32_t quiet_ms;    /* keep-alive; of the heartbeat when pinged */
-    uint32_t in_stall_ms; /* stall, with the counts it began at */
-    uint32_t out_stall_ms;
-    uint32_t in_stall_bytes, out_stall_bytes; /* wrapping too */
-    uint32_t hungry_ms;
-    uint32_t echoed; /* client: answered while over the limit (C2) */
-    uint32_t discarded;
-    uint32_t held_bytes; /* C6; what is more than 4 GiB counts as that */
-    uint32_t held_mark; /* what the peer had moved when it was last looked at */
-
+    uint64_t bytes_in, bytes_out;
+    /* Times are wrapping milliseconds: when a byte came last, and when what the
+     * timer watches began. */
+    uint32_t last_in_ms;
+    uint32_t active_ms; /* idle */
+    uint32_t quiet_ms;  /* keep-alive; of the heartbeat when pinged */
+    uint32_t state_ms;  /* connect, handshake, linger */
     uint16_t pauses;
     uint8_t state;   /* weft__conn_state */
+    uint8_t armed;   /* the event's mask */
     uint8_t starved; /* attempts in a row that found no memory */
-    short armed;     /* the event's mask */
-    uint16_t peer_len;
-    uint8_t peer_kind;
+    int8_t status;   /* weft_status of the close */
     bool server : 1;
     bool ready : 1;
     bool over : 1;          /* C2 */
@@ -102,6 +84,25 @@ struct weft__conn {
     bool servicing : 1;
     bool reasoned : 1; /* status and why are decided */
     bool stalling : 1; /* output waits since out_stall_ms */
+
+    /* What few need, and seldom. */
+    uint32_t in_stall_ms; /* stall, with the counts it began at; they wrap */
+    uint32_t in_stall_bytes;
+    uint32_t out_stall_ms;
+    uint32_t out_stall_bytes;
+    uint32_t held_bytes; /* C6; what is more than 4 GiB counts as that */
+    uint32_t held_mark; /* what the peer had moved when it was last looked at */
+    weft__conn *held_next, *held_prev; /* C6: in the share's list */
+    uint32_t hungry_ms;
+    uint32_t unheard_bytes; /* a client: answered while over the limit (C2);
+                               in a graceful close: what is discarded */
+    uint32_t opened_s;
+
+    weft_timer timer;
+    char *why; /* of the close, or NULL: the status's text */
+
+    /* Behind it: the event, and the text of the peer's address. */
+    weft__wire wire[];
 };
 
 /* conn.c */

@@ -125,13 +125,11 @@ static void on_wire(void *user, const weft__wire_event *event)
         conn->ready = true;
         weft__conn_rearm(conn);
         if (conn->handler->on_ready != NULL)
-            conn->handler->on_ready(conn, conn->user);
+            conn->handler->on_ready(conn, weft__conn_user(conn));
     }
     if (rest == 0 || conn->state != WEFT__CONN_OPEN)
         return;
-    if ((rest & WEFT__MESSAGE) != 0)
-        conn->messages_in++;
-    conn->handler->on_event(conn, event, conn->user);
+    conn->handler->on_event(conn, event, weft__conn_user(conn));
 }
 
 /* ---- feeding ---- */
@@ -199,8 +197,8 @@ static void fed_once(weft__conn *conn, size_t unsent_before)
     if (conn->state != WEFT__CONN_OPEN)
         return;
     if (conn->over && !conn->server && conn->out.bytes > unsent_before) {
-        conn->echoed += (uint32_t)(conn->out.bytes - unsent_before);
-        if (conn->echoed > conn->conf->max_unsent_bytes) {
+        conn->unheard_bytes += (uint32_t)(conn->out.bytes - unsent_before);
+        if (conn->unheard_bytes > conn->conf->max_unsent_bytes) {
             weft__conn_lost(conn, WEFT_ELIMIT,
                             "the peer asks and does not read "
                             "(max_unsent_bytes)");
@@ -244,7 +242,7 @@ static bool stopped(weft__conn *conn)
 
     if (share == NULL || !share->stop)
         return false;
-    conn->handler->on_stopped(conn, conn->user);
+    conn->handler->on_stopped(conn, weft__conn_user(conn));
     return true;
 }
 
@@ -367,8 +365,7 @@ static void block_read(weft__conn *conn, size_t n, const uint8_t *shared)
 static void was_read(weft__conn *conn, size_t n)
 {
     conn->bytes_in += n;
-    conn->last_in_ms = weft_loop_now_ms(conn->loop);
-    conn->quiet_ms = (uint32_t)conn->last_in_ms;
+    conn->last_in_ms = conn->quiet_ms = weft__conn_now(conn);
     conn->pinged = false;
 }
 
@@ -405,7 +402,7 @@ void weft__conn_readable(weft__conn *conn)
 
     if (!weft__conn_reading(conn) || (in != NULL && in->raw) || stopped(conn))
         return;
-    if ((shared = weft__loop_read_buffer(conn->loop)) == NULL) {
+    if ((shared = weft__loop_read_buffer(conn->out.loop)) == NULL) {
         weft__conn_starve(conn);
         return;
     }

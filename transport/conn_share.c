@@ -60,7 +60,7 @@ static void evict(weft__conn *conn)
                     "together are over max_buffered_bytes",
                     conn->held_bytes);
     weft__outq_fini(&conn->out);
-    weft__outq_init(&conn->out, conn->loop);
+    weft__outq_init(&conn->out, conn->out.loop);
 }
 
 void weft__conn_account(weft__conn *conn)

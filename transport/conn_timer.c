@@ -94,7 +94,7 @@ void weft__conn_rearm(weft__conn *conn)
     }
     if (conn->state == WEFT__CONN_CLOSED || delay == NEVER)
         return;
-    due = weft_loop_now_ms(conn->loop) + delay;
+    due = weft_loop_now_ms(conn->out.loop) + delay;
     if (!weft_timer_armed(&conn->timer) || conn->timer.due_ms > due)
         weft_timer_start_at(&conn->timer, due);
 }

@@ -11,7 +11,7 @@ enum {
  * what it sent is still read; its end comes with it, or with the timer. */
 static void write_failed(weft__conn *conn, weft_status status)
 {
-    weft_loop *loop = conn->loop;
+    weft_loop *loop = conn->out.loop;
 
     if (conn->state != WEFT__CONN_OPEN || conn->eof) {
         weft__conn_lost(conn, status, "write: %s", weft_status_text(status));
@@ -92,7 +92,7 @@ void weft__conn_queued(weft__conn *conn)
     if (conn->write_broken) {
         /* The wire answers by itself: nobody will take it. */
         weft__outq_fini(&conn->out);
-        weft__outq_init(&conn->out, conn->loop);
+        weft__outq_init(&conn->out, conn->out.loop);
         return;
     }
     if (conn->out.bytes >= WEFT__FLUSH_AT)
@@ -114,7 +114,7 @@ void weft__conn_unblock(weft__conn *conn)
         weft__conn_unsent(conn) > conn->conf->max_unsent_bytes / 2)
         return;
     conn->over = false;
-    conn->echoed = 0;
+    conn->unheard_bytes = 0;
     if (conn->state != WEFT__CONN_OPEN)
         return;
     conn->quiet_ms = conn->in_stall_ms = weft__conn_now(conn);
@@ -124,7 +124,7 @@ void weft__conn_unblock(weft__conn *conn)
     if (conn->in != NULL && conn->in->raw)
         weft__conn_service_later(conn);
     if (conn->handler->on_unblocked != NULL && !conn->write_broken)
-        conn->handler->on_unblocked(conn, conn->user);
+        conn->handler->on_unblocked(conn, weft__conn_user(conn));
 }
 
 /* ---- the graceful close (C3) ---- */
@@ -138,6 +138,7 @@ void weft__conn_begin_close(weft__conn *conn)
     conn->state = WEFT__CONN_FLUSHING;
     conn->wire->paused = true;
     conn->state_ms = weft__conn_now(conn);
+    conn->unheard_bytes = 0;
     weft__conn_interest(conn);
     weft__conn_rearm(conn);
     weft__conn_service_later(conn);
@@ -155,7 +156,7 @@ void weft__conn_advance_close(weft__conn *conn)
 
 void weft__conn_discard(weft__conn *conn)
 {
-    uint8_t *shared = weft__loop_read_buffer(conn->loop);
+    uint8_t *shared = weft__loop_read_buffer(conn->out.loop);
     struct iovec iov = {shared, WEFT__READ_BYTES};
     weft_status status = WEFT_ENOMEM;
     size_t n = 0;
@@ -169,9 +170,9 @@ void weft__conn_discard(weft__conn *conn)
     if (status == WEFT_EOF)
         conn->eof = true;
     conn->bytes_in += n;
-    conn->discarded += (uint32_t)n;
+    conn->unheard_bytes += (uint32_t)n;
     if ((status == WEFT_EOF && conn->state == WEFT__CONN_LINGERING) ||
         (status != WEFT_OK && status != WEFT_EOF) ||
-        conn->discarded > DISCARD_BYTES)
+        conn->unheard_bytes > DISCARD_BYTES)
         weft__conn_finish(conn);
 }

@@ -118,23 +118,22 @@ static bool refused_as_expired(weft__server_conn *sc,
                                uint32_t timeout_ms, uint32_t *left_ms)
 {
     weft_server *s = sc->server;
-    uint64_t waited, read, now = weft_loop_now_ms(s->loop);
+    uint32_t waited;
 
     *left_ms = timeout_ms;
     if (event->timeout_ms == 0)
         return false;
-    read = weft__conn_last_in_ms(sc->conn);
-    waited = now > read ? now - read : 0;
+    waited = weft__conn_silent_ms(sc->conn);
     if (waited < timeout_ms) {
         if (timeout_ms != WEFT_NO_DEADLINE)
-            *left_ms -= (uint32_t)waited;
+            *left_ms -= waited;
         return false;
     }
     s->stats.expired++;
     weft__server_refuse(
         sc, event, WEFT_DEADLINE_EXCEEDED,
-        "deadline %u ms: passed before the call was begun, having waited %llu",
-        timeout_ms, (unsigned long long)waited);
+        "deadline %u ms: passed before the call was begun, having waited %u",
+        timeout_ms, waited);
     return true;
 }
 

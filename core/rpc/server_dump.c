@@ -17,7 +17,7 @@ static void dump_plugin(const weft__server_plugin *sp, FILE *file)
                                          : sp->init.message);
 }
 
-static void dump_conn(weft__server_conn *sc, uint64_t now, FILE *file)
+static void dump_conn(weft__server_conn *sc, FILE *file)
 {
     weft__conn_stats st;
 
@@ -25,10 +25,10 @@ static void dump_conn(weft__server_conn *sc, uint64_t now, FILE *file)
         return;
     weft__conn_get_stats(sc->conn, &st);
     fprintf(file,
-            "  connection %s age_ms=%llu silent_ms=%llu calls=%u in=%llu "
+            "  connection %s age_s=%u silent_ms=%u calls=%u in=%llu "
             "out=%llu unsent=%zu%s%s%s\n",
-            weft__conn_peer_text(sc->conn), (ull)(now - st.opened_ms),
-            (ull)(now - st.last_in_ms), sc->in_flight, (ull)st.bytes_in,
+            weft__conn_peer_text(sc->conn), st.age_s,
+            weft__conn_silent_ms(sc->conn), sc->in_flight, (ull)st.bytes_in,
             (ull)st.bytes_out, st.unsent_bytes, sc->v0 ? " gorpc" : "",
             st.paused ? " paused" : "", st.closing ? " closing" : "");
 }
@@ -49,11 +49,10 @@ static void dump_call(const weft__server_call *call, uint64_t now_ns,
 static void dump_conns(const weft_server *s, FILE *file)
 {
     const weft__link *it = s->conns.next;
-    uint64_t now = weft_loop_now_ms(s->loop);
     unsigned n;
 
     for (n = 0; it != &s->conns && n < DUMPED; it = it->next, n++)
-        dump_conn(WEFT__OF(weft__server_conn, link, it), now, file);
+        dump_conn(WEFT__OF(weft__server_conn, link, it), file);
     if (s->n_conns > n)
         fprintf(file, "  and %u more connections\n", s->n_conns - n);
 }

@@ -71,6 +71,11 @@ typedef struct weft__conn_conf {
 #define WEFT__STALL_BYTES 4096
 
 typedef struct weft__conn_handler {
+    /* Memory of the owner's, zeroed, which lies right in front of each
+     * connection and goes with it after on_closed: the callbacks' user is a
+     * pointer to it.  A multiple of a pointer's size.  0: user is what is
+     * given with the connection. */
+    size_t owner_bytes;
     /* Client: connected and the wire READY.  Server: first READY or call. */
     void (*on_ready)(weft__conn *conn, void *user);
     /* Whatever the wire yields but READY and PONG. */
@@ -126,20 +131,22 @@ void weft__conn_close(weft__conn *conn, weft_status status, const char *why);
 /* At once; on_closed follows later. */
 void weft__conn_abort(weft__conn *conn, weft_status status, const char *why);
 
+void *weft__conn_user(const weft__conn *conn);
+
 /* Facts. */
 typedef struct weft__conn_stats {
-    uint64_t bytes_in, bytes_out, messages_in, messages_out;
+    uint64_t bytes_in, bytes_out;
     size_t unsent_bytes, buffered_bytes;
-    uint64_t opened_ms, last_in_ms;
+    uint32_t age_s;
     bool ready, paused, closing;
 } weft__conn_stats;
 void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out);
-uint64_t weft__conn_last_in_ms(const weft__conn *conn); /* of the stats */
+/* Since the last byte came; wraps. */
+uint32_t weft__conn_silent_ms(const weft__conn *conn);
 /* What bytes_out will be when all that is queued now has been written. */
 uint64_t weft__conn_bytes_end(const weft__conn *conn);
 void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out);
-void weft__conn_peer(const weft__conn *conn, weft_address *out);
-/* Text of the peer's address, made once; borrowed from conn. */
-const char *weft__conn_peer_text(weft__conn *conn);
+/* Text of the peer's address; borrowed from conn. */
+const char *weft__conn_peer_text(const weft__conn *conn);
 
 #endif /* WEFT_CONN_H */

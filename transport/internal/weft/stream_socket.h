@@ -31,11 +31,9 @@ typedef struct weft__stream_socket_ops {
     void (*close)(weft__stream_socket *s); /* releases what s owns, not s */
 } weft__stream_socket_ops;
 
-/* A value: whoever holds it may move it.  What an implementation needs beyond a
- * descriptor hangs on state. */
+/* A value: whoever holds it may move it. */
 struct weft__stream_socket {
     const weft__stream_socket_ops *ops;
-    void *state;
     int fd;
     bool read_wants_write, write_wants_read, pending;
 };
