@@ -487,6 +487,11 @@ void *weft__conn_user(const weft__conn *conn)
     return bytes != 0 ? behind - bytes : ((void **)(void *)behind)[-1];
 }
 
+const weft__conn_conf *weft__conn_get_conf(const weft__conn *conn)
+{
+    return conn->conf;
+}
+
 uint32_t weft__conn_silent_ms(const weft__conn *conn)
 {
     return weft__conn_now(conn) - conn->last_in_ms;

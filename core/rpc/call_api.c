@@ -263,7 +263,8 @@ const char *weft_call_peer(weft_call *call)
         job = weft__offload_here(call);
         return job == NULL ? NULL : job->peer;
     }
-    return it->conn == NULL ? it->peer : weft__conn_peer_text(it->conn->conn);
+    return it->conn == NULL ? it->peer
+                            : weft__conn_peer_text(weft__conn_of(it->conn));
 }
 
 const char *weft_call_content_type(weft_call *call)

@@ -272,7 +272,7 @@ weft_status weft_server_set_fallback(weft_server *s, weft_raw_handler handler,
 static weft_status open_listener(weft_server *s, weft__server_listener *sl,
                                  const char **why)
 {
-    weft__listener_conf conf = {.conn = &s->conn_conf,
+    weft__listener_conf conf = {.conn = &sl->conn_conf,
                                 .backlog = s->conf.backlog,
                                 .max_connections = s->conf.max_connections,
                                 .accepts_per_wakeup = ACCEPTS_PER_WAKEUP,
@@ -280,6 +280,7 @@ static weft_status open_listener(weft_server *s, weft__server_listener *sl,
                                     s->shards != NULL || s->shard != NULL,
                                 .exclusive = s->shards != NULL};
 
+    sl->conn_conf = s->conn_conf;
     return weft__listener_open(&sl->listener, s->loop, sl->uri, &conf,
                                &weft__server_listener_handler, sl, why);
 }

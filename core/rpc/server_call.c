@@ -126,7 +126,7 @@ static void end(weft__server_call *call, weft_status status,
     weft_timer_stop(&call->timer);
     /* One-way calls too: the wire forgets them, and sends nothing. */
     if (r != NULL && call->conn != NULL)
-        status = weft__respond(call->conn->conn, call->stream, r);
+        status = weft__respond(weft__conn_of(call->conn), call->stream, r);
     else if (r != NULL)
         weft__drop_payload(r);
     call->told = status;
@@ -212,7 +212,7 @@ void weft__server_call_end(weft__server_call *call, weft_status status,
 
 void weft__server_call_detach(weft__server_call *call)
 {
-    const char *peer = weft__conn_peer_text(call->conn->conn);
+    const char *peer = weft__conn_peer_text(weft__conn_of(call->conn));
 
     call->peer = weft_arena_strndup(&call->arena, peer, strlen(peer));
     if (call->peer == NULL)

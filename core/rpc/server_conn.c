@@ -22,10 +22,12 @@ static bool over_budget(const weft_server *s)
 
 static void pause_conn(weft__server_conn *sc)
 {
-    if (sc->paused_link.next != NULL)
+    if (sc->paused)
         return;
-    weft__ring_push(&sc->server->paused, &sc->paused_link);
-    weft__conn_pause(sc->conn);
+    sc->paused = true;
+    weft__ring_remove(&sc->link);
+    weft__ring_push(&sc->server->paused, &sc->link);
+    weft__conn_pause(weft__conn_of(sc));
 }
 
 void weft__budget_charge(weft__server_conn *sc, size_t bytes)
@@ -42,7 +44,7 @@ static void on_stopped(weft__conn *conn, void *user)
 {
     weft__server_conn *sc = user;
 
-    sc->conn = conn;
+    (void)conn;
     pause_conn(sc);
 }
 
@@ -57,10 +59,12 @@ static void on_resume(void *arg)
                 !weft__ring_empty(&s->paused);
          n++) {
         weft__server_conn *sc =
-            WEFT__OF(weft__server_conn, paused_link, s->paused.next);
+            WEFT__OF(weft__server_conn, link, s->paused.next);
 
-        weft__ring_remove(&sc->paused_link);
-        weft__conn_resume(sc->conn);
+        sc->paused = false;
+        weft__ring_remove(&sc->link);
+        weft__ring_push(&s->conns, &sc->link);
+        weft__conn_resume(weft__conn_of(sc));
     }
     if (!over_budget(s) && !weft__ring_empty(&s->paused))
         weft__loop_defer(s->loop, &s->resume, on_resume, s);
@@ -94,7 +98,7 @@ static bool refused_by_limit(weft__server_conn *sc,
     }
     weft_log_limited(&s->limit_log, WEFT_LOG_WARN, "call refused",
                      "limit=%s value=%u peer=%s", limit, value,
-                     weft__conn_peer_text(sc->conn));
+                     weft__conn_peer_text(weft__conn_of(sc)));
     weft__server_refuse(sc, event, WEFT_RESOURCE_EXHAUSTED,
                         "server: the limit %s of %u calls is reached", limit,
                         value);
@@ -123,7 +127,7 @@ static bool refused_as_expired(weft__server_conn *sc,
     *left_ms = timeout_ms;
     if (event->timeout_ms == 0)
         return false;
-    waited = weft__conn_silent_ms(sc->conn);
+    waited = weft__conn_silent_ms(weft__conn_of(sc));
     if (waited < timeout_ms) {
         if (timeout_ms != WEFT_NO_DEADLINE)
             *left_ms -= waited;
@@ -252,10 +256,10 @@ static void on_reset(weft__server_conn *sc, const weft__wire_event *event)
 
 void weft__server_conn_goaway(weft__server_conn *sc)
 {
-    if (sc->goaway || sc->conn == NULL)
+    if (sc->goaway)
         return;
     sc->goaway = true;
-    weft__conn_goaway(sc->conn, WEFT_UNAVAILABLE,
+    weft__conn_goaway(weft__conn_of(sc), WEFT_UNAVAILABLE,
                       "the server is shutting down");
 }
 
@@ -263,7 +267,7 @@ static void on_ready(weft__conn *conn, void *user)
 {
     weft__server_conn *sc = user;
 
-    sc->conn = conn;
+    (void)conn;
     if (sc->server->phase >= WEFT__PHASE_FINISHING)
         weft__server_conn_goaway(sc);
 }
@@ -273,7 +277,7 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
 {
     weft__server_conn *sc = user;
 
-    sc->conn = conn;
+    (void)conn;
     if ((event->parts & WEFT__HEADERS) != 0)
         on_call(sc, event);
     else if ((event->parts & WEFT__RESET) != 0)
@@ -289,7 +293,6 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft_server *s = sc->server;
     weft__link *it;
 
-    sc->conn = conn;
     weft_log_debug("connection closed", "peer=%s status=%s why=\"%s\"",
                    weft__conn_peer_text(conn), weft_status_name(status),
                    why == NULL ? "" : why);
@@ -299,16 +302,18 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
                          why == NULL ? "" : why);
     while ((it = sc->calls.next) != &sc->calls)
         weft__server_call_detach(WEFT__OF(weft__server_call, conn_link, it));
-    weft__ring_remove(&sc->paused_link);
     weft__ring_remove(&sc->link);
     s->n_conns--;
-    weft__listener_conn_gone(sc->listener->listener);
-    weft_free(sc);
+    weft__listener_conn_gone(
+        WEFT__OF(weft__server_listener, conn_conf, weft__conn_get_conf(conn))
+            ->listener);
     weft__shard_changed(s);
     weft__server_advance_later(s);
 }
 
-static const weft__conn_handler conn_handler = {.on_ready = on_ready,
+static const weft__conn_handler conn_handler = {.owner_bytes =
+                                                    sizeof(weft__server_conn),
+                                                .on_ready = on_ready,
                                                 .on_event = on_event,
                                                 .on_stopped = on_stopped,
                                                 .on_closed = on_closed};
@@ -318,9 +323,7 @@ static const weft__conn_handler conn_handler = {.on_ready = on_ready,
 static bool on_native(weft__listener *l, const weft__conn_handler **handler,
                       void **conn_user, void *user)
 {
-    weft__server_listener *sl = user;
-    weft_server *s = sl->server;
-    weft__server_conn *sc;
+    weft_server *s = ((weft__server_listener *)user)->server;
 
     (void)l;
     if (s->phase >= WEFT__PHASE_CLOSING ||
@@ -328,35 +331,29 @@ static bool on_native(weft__listener *l, const weft__conn_handler **handler,
         s->stats.refused++;
         return false;
     }
-    if ((sc = weft_calloc(1, sizeof(*sc))) == NULL)
-        return false;
-    sc->server = s;
-    sc->listener = sl;
-    weft__ring_init(&sc->calls);
-    weft__ring_push(&s->conns, &sc->link);
-    s->n_conns++;
     *handler = &conn_handler;
-    *conn_user = sc;
-    weft__shard_changed(s);
+    *conn_user = NULL; /* lies in front of the connection */
     return true;
 }
 
 static void on_conn(weft__listener *l, weft__conn *conn, void *conn_user,
                     void *user)
 {
-    weft__server_conn *sc = conn_user;
     weft_server *s = ((weft__server_listener *)user)->server;
+    weft__server_conn *sc;
 
     (void)l;
-    if (conn != NULL) {
-        sc->conn = conn;
+    (void)conn_user;
+    if (conn == NULL) {
+        weft__server_advance_later(s);
         return;
     }
-    weft__ring_remove(&sc->link);
-    s->n_conns--;
-    weft_free(sc);
+    sc = weft__conn_user(conn);
+    sc->server = s;
+    weft__ring_init(&sc->calls);
+    weft__ring_push(&s->conns, &sc->link);
+    s->n_conns++;
     weft__shard_changed(s);
-    weft__server_advance_later(s);
 }
 
 static void on_http_gone(void *user)

@@ -23,16 +23,21 @@ static uint64_t finish_by(const weft_server *s)
                                    : weft_loop_now_ms(s->loop) + s->drain_ms;
 }
 
+static void goaway_conns(weft__link *ring)
+{
+    for (weft__link *it = ring->next; it != ring; it = it->next)
+        weft__server_conn_goaway(WEFT__OF(weft__server_conn, link, it));
+}
+
 void weft__drain_begin_finish(weft_server *s)
 {
     weft__server_listener *sl;
-    weft__link *it;
 
     for (sl = s->listeners; sl != NULL; sl = sl->next)
         weft__listener_stop(sl->listener);
     weft__shards_drain(s);
-    for (it = s->conns.next; it != &s->conns; it = it->next)
-        weft__server_conn_goaway(WEFT__OF(weft__server_conn, link, it));
+    goaway_conns(&s->conns);
+    goaway_conns(&s->paused);
     s->finish_by_ms = finish_by(s);
     if (weft__server_connections(s) > s->n_http)
         s->settle_by_ms = weft_loop_now_ms(s->loop) + SETTLE_MS;
@@ -90,18 +95,20 @@ static void end_calls(weft_server *s)
     }
 }
 
+/* on_closed runs later: C1 */
+static void close_ring(weft__link *ring,
+                       void (*close)(weft__conn *, weft_status, const char *))
+{
+    for (weft__link *it = ring->next; it != ring; it = it->next)
+        close(weft__conn_of(WEFT__OF(weft__server_conn, link, it)),
+              WEFT_UNAVAILABLE, "the server has closed");
+}
+
 static void close_conns(weft_server *s,
                         void (*close)(weft__conn *, weft_status, const char *))
 {
-    weft__link *it, *next;
-
-    for (it = s->conns.next; it != &s->conns; it = next) {
-        weft__server_conn *sc = WEFT__OF(weft__server_conn, link, it);
-
-        next = it->next; /* on_closed runs later: C1 */
-        if (sc->conn != NULL)
-            close(sc->conn, WEFT_UNAVAILABLE, "the server has closed");
-    }
+    close_ring(&s->conns, close);
+    close_ring(&s->paused, close);
 }
 
 void weft__drain_begin_close(weft_server *s)

@@ -21,16 +21,15 @@ static void dump_conn(weft__server_conn *sc, FILE *file)
 {
     weft__conn_stats st;
 
-    if (sc->conn == NULL)
-        return;
-    weft__conn_get_stats(sc->conn, &st);
+    weft__conn_get_stats(weft__conn_of(sc), &st);
     fprintf(file,
             "  connection %s age_s=%u silent_ms=%u calls=%u in=%llu "
             "out=%llu unsent=%zu%s%s%s\n",
-            weft__conn_peer_text(sc->conn), st.age_s,
-            weft__conn_silent_ms(sc->conn), sc->in_flight, (ull)st.bytes_in,
-            (ull)st.bytes_out, st.unsent_bytes, sc->v0 ? " gorpc" : "",
-            st.paused ? " paused" : "", st.closing ? " closing" : "");
+            weft__conn_peer_text(weft__conn_of(sc)), st.age_s,
+            weft__conn_silent_ms(weft__conn_of(sc)), sc->in_flight,
+            (ull)st.bytes_in, (ull)st.bytes_out, st.unsent_bytes,
+            sc->v0 ? " gorpc" : "", st.paused ? " paused" : "",
+            st.closing ? " closing" : "");
 }
 
 static void dump_call(const weft__server_call *call, uint64_t now_ns,
@@ -46,13 +45,20 @@ static void dump_call(const weft__server_call *call, uint64_t now_ns,
             call->ended ? weft_status_name(call->told) : "in flight");
 }
 
+static unsigned dump_ring(const weft__link *ring, unsigned n, FILE *file)
+{
+    const weft__link *it = ring->next;
+
+    for (; it != ring && n < DUMPED; it = it->next, n++)
+        dump_conn(WEFT__OF(weft__server_conn, link, it), file);
+    return n;
+}
+
 static void dump_conns(const weft_server *s, FILE *file)
 {
-    const weft__link *it = s->conns.next;
-    unsigned n;
+    unsigned n = dump_ring(&s->paused, 0, file);
 
-    for (n = 0; it != &s->conns && n < DUMPED; it = it->next, n++)
-        dump_conn(WEFT__OF(weft__server_conn, link, it), file);
+    n = dump_ring(&s->conns, n, file);
     if (s->n_conns > n)
         fprintf(file, "  and %u more connections\n", s->n_conns - n);
 }

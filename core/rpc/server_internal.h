@@ -248,16 +248,20 @@ const char *weft__printable(weft__slice s, char *buf, size_t size);
 
 /* ---- Connections (server_conn.c) ---- */
 
+/* Its connection's owner_bytes: lies right in front of it. */
 struct weft__server_conn {
-    weft__link link;        /* server->conns */
-    weft__link paused_link; /* server->paused, first to pause first to resume */
+    weft__link link; /* server->conns; while paused server->paused, first to
+                        pause first to resume */
     weft__link calls;
     weft_server *server;
-    struct weft__server_listener *listener;
-    weft__conn *conn;
     uint32_t in_flight;
-    bool goaway, v0;
+    bool paused, goaway, v0;
 };
+
+static inline weft__conn *weft__conn_of(const weft__server_conn *sc)
+{
+    return (weft__conn *)(uintptr_t)(sc + 1);
+}
 
 extern const weft__listener_handler weft__server_listener_handler;
 
@@ -273,6 +277,7 @@ typedef struct weft__server_listener {
     struct weft__server_listener *next;
     weft_server *server;
     weft__listener *listener;
+    weft__conn_conf conn_conf; /* its connections borrow it */
     char uri[];
 } weft__server_listener;
 
@@ -314,7 +319,7 @@ struct weft_server {
     weft_loop *loop;
     weft_server_conf conf;
     char *forward;             /* conf.forward_metadata */
-    weft__conn_conf conn_conf; /* listeners and connections borrow it */
+    weft__conn_conf conn_conf; /* of the listeners to come */
     weft__conn_share conn_share;
     weft_status status; /* of the first setup failure, or of the start */
     char error[256];

@@ -171,7 +171,7 @@ static void done(weft__job *job)
 static weft__offload *offload_new(weft__server_call *call)
 {
     weft__offload *o = weft_arena_alloc(&call->arena, sizeof(*o));
-    const char *peer = weft__conn_peer_text(call->conn->conn);
+    const char *peer = weft__conn_peer_text(weft__conn_of(call->conn));
 
     if (o == NULL)
         return NULL;

@@ -97,7 +97,7 @@ void weft__server_count_refusal(weft__server_conn *sc,
 
         weft__server_observe(s,
                              weft__printable(event->path, path, sizeof(path)),
-                             weft__conn_peer_text(sc->conn), status,
+                             weft__conn_peer_text(weft__conn_of(sc)), status,
                              event->payload.len, 0, weft_loop_now_ns(s->loop));
     }
 }
@@ -105,7 +105,7 @@ void weft__server_count_refusal(weft__server_conn *sc,
 static void refuse(weft__server_conn *sc, const weft__wire_event *event,
                    const weft__wire_response *r)
 {
-    weft__respond(sc->conn, event->stream, r);
+    weft__respond(weft__conn_of(sc), event->stream, r);
     weft__server_count_refusal(sc, event, r->status);
 }
 

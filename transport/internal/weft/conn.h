@@ -132,6 +132,7 @@ void weft__conn_close(weft__conn *conn, weft_status status, const char *why);
 void weft__conn_abort(weft__conn *conn, weft_status status, const char *why);
 
 void *weft__conn_user(const weft__conn *conn);
+const weft__conn_conf *weft__conn_get_conf(const weft__conn *conn);
 
 /* Facts. */
 typedef struct weft__conn_stats {
