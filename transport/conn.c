@@ -67,7 +67,7 @@ void weft__conn_finish(weft__conn *conn)
     conn->state = WEFT__CONN_CLOSED;
     conn->wire->paused = true;
     weft__conn_unaccount(conn);
-    weft_timer_stop(&conn->timer);
+    weft__alarm_stop(conn->out.loop, &conn->alarm);
     if (conn->armed != 0)
         event_del(event_of(conn));
     conn->armed = 0;
@@ -336,8 +336,7 @@ static weft_status make(weft__conn **out, weft_loop *loop,
     conn->opened_s = (uint32_t)(weft_loop_now_ms(loop) / 1000);
     weft__outq_init(&conn->out, loop);
     conn->last_in_ms = conn->state_ms = weft__conn_now(conn);
-    weft_timer_init(&conn->timer, loop, weft__conn_on_timer, conn);
-    conn->timer.name = "connection timer";
+    weft__loop_set_alarm(loop, weft__conn_on_alarm, "connection timer");
     status = wire->init(conn->wire, &conf->wire_conf, &conn->out);
     if (status != WEFT_OK) {
         free_block(conn);

@@ -23,7 +23,6 @@
 
 #include <event2/event.h>
 #include <weft/conn.h>
-#include <weft/timer.h>
 
 typedef enum weft__conn_state {
     WEFT__CONN_CONNECTING,
@@ -98,7 +97,7 @@ struct weft__conn {
                                in a graceful close: what is discarded */
     uint32_t opened_s;
 
-    weft_timer timer;
+    weft__alarm alarm;
     char *why; /* of the close, or NULL: the status's text */
 
     /* Behind it: the event, and the text of the peer's address. */
@@ -141,7 +140,7 @@ void weft__conn_account(weft__conn *conn);
 void weft__conn_unaccount(weft__conn *conn);
 
 /* conn_timer.c */
-void weft__conn_on_timer(weft_timer *timer, void *user);
+void weft__conn_on_alarm(weft__alarm *alarm);
 /* After a change that may have brought a deadline nearer. */
 void weft__conn_rearm(weft__conn *conn);
 /* No memory: leaves the connection alone for a moment (C5). */

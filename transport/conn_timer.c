@@ -5,6 +5,8 @@
  * the nearest.  Only what may bring one nearer calls weft__conn_rearm(). */
 #include "conn_internal.h"
 
+#include <stddef.h>
+
 enum { HUNGRY_MS = 20, HUNGRY_TIMES = 100 };
 
 #define NEVER UINT32_MAX
@@ -95,8 +97,8 @@ void weft__conn_rearm(weft__conn *conn)
     if (conn->state == WEFT__CONN_CLOSED || delay == NEVER)
         return;
     due = weft_loop_now_ms(conn->out.loop) + delay;
-    if (!weft_timer_armed(&conn->timer) || conn->timer.due_ms > due)
-        weft_timer_start_at(&conn->timer, due);
+    if (!weft__alarm_armed(&conn->alarm) || conn->alarm.due_ms > due)
+        weft__alarm_start_at(conn->out.loop, &conn->alarm, due);
 }
 
 void weft__conn_starve(weft__conn *conn)
@@ -202,12 +204,12 @@ static void out_due(weft__conn *conn, uint32_t now)
                         conn->out.bytes);
 }
 
-void weft__conn_on_timer(weft_timer *timer, void *user)
+void weft__conn_on_alarm(weft__alarm *alarm)
 {
-    weft__conn *conn = user;
+    weft__conn *conn =
+        (weft__conn *)(void *)((char *)alarm - offsetof(weft__conn, alarm));
     uint32_t now = weft__conn_now(conn);
 
-    (void)timer;
     conn->wire->ops->trim(conn->wire);
     if (state_left(conn, now) == 0)
         state_due(conn);

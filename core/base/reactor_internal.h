@@ -35,6 +35,8 @@ typedef struct weft__wheel {
     weft__timer_link firing; /* taken from their slot, to run or to move on */
     uint64_t occupied[WEFT__WHEEL_LEVELS]; /* a bit for each slot in use */
     weft__timer_link slots[WEFT__WHEEL_LEVELS][WEFT__WHEEL_SLOTS];
+    void (*bare_fn)(weft__alarm *alarm); /* of alarms without a weft_timer */
+    const char *bare_name;
 } weft__wheel;
 
 #define WEFT__SPANS 4

@@ -25,6 +25,8 @@
  * an empty wheel arms nothing. */
 #include "reactor_internal.h"
 
+#define MAX_DUE_MS (UINT64_MAX >> 1)
+
 enum {
     /* Work per wake-up, then the loop sees to others. */
     BUDGET = 8192,
@@ -64,25 +66,29 @@ static void list_splice(weft__timer_link *to, weft__timer_link *from)
     list_init(from);
 }
 
-/* The link is the first member. */
-static weft_timer *timer_of(weft__timer_link *link)
+/* Each is the other's first member. */
+static weft__alarm *alarm_of(weft__timer_link *link)
 {
-    return (weft_timer *)link;
+    return (weft__alarm *)link;
 }
 
-static void place(weft__wheel *w, weft_timer *timer)
+static weft_timer *timer_of(weft__alarm *alarm)
 {
-    uint64_t differs = timer->due_ms ^ w->elapsed_ms;
+    return (weft_timer *)alarm;
+}
+
+static void place(weft__wheel *w, weft__alarm *alarm)
+{
+    uint64_t due_ms = alarm->due_ms, differs = due_ms ^ w->elapsed_ms;
     unsigned level, slot;
 
-    if (timer->due_ms <= w->elapsed_ms) {
-        list_append(&w->ready, &timer->link);
+    if (due_ms <= w->elapsed_ms) {
+        list_append(&w->ready, &alarm->link);
         return;
     }
     level = (63u - (unsigned)__builtin_clzll(differs)) / WEFT__WHEEL_BITS;
-    slot = (unsigned)(timer->due_ms >> (level * WEFT__WHEEL_BITS)) %
-           WEFT__WHEEL_SLOTS;
-    list_append(&w->slots[level][slot], &timer->link);
+    slot = (unsigned)(due_ms >> (level * WEFT__WHEEL_BITS)) % WEFT__WHEEL_SLOTS;
+    list_append(&w->slots[level][slot], &alarm->link);
     w->occupied[level] |= UINT64_C(1) << slot;
 }
 
@@ -100,13 +106,13 @@ static void vacate(weft__wheel *w, const weft__timer_link *head)
     }
 }
 
-static void unlink_timer(weft__wheel *w, weft_timer *timer)
+static void unlink_alarm(weft__wheel *w, weft__alarm *alarm)
 {
-    weft__timer_link *next = timer->link.next;
+    weft__timer_link *next = alarm->link.next;
 
-    next->prev = timer->link.prev;
-    timer->link.prev->next = next;
-    timer->link.next = timer->link.prev = NULL;
+    next->prev = alarm->link.prev;
+    alarm->link.prev->next = next;
+    alarm->link.next = alarm->link.prev = NULL;
     /* Then the list is empty, and what is left is its head. */
     if (next->next == next)
         vacate(w, next);
@@ -147,12 +153,12 @@ static uint64_t next_due_ms(weft__wheel *w)
     if ((slot = next_slot(w, &begins_ms)) == NULL)
         return UINT64_MAX;
     for (link = slot->next; link != slot; link = link->next) {
-        const weft_timer *timer = (const weft_timer *)link;
+        const weft__alarm *alarm = (const weft__alarm *)link;
 
         if (++n > LOOK_AHEAD)
             return begins_ms;
-        if (timer->due_ms < due_ms)
-            due_ms = timer->due_ms;
+        if (alarm->due_ms < due_ms)
+            due_ms = alarm->due_ms;
     }
     return due_ms;
 }
@@ -195,11 +201,22 @@ bool weft__wheel_due(const weft_loop *loop)
     return w->count > 0 && w->armed_ms <= loop->now_ns / NS_PER_MS;
 }
 
-static void fire(weft_loop *loop, weft_timer *timer)
+/* The alarm may be gone after this. */
+static void fire(weft_loop *loop, weft__alarm *alarm)
 {
-    loop->wheel.count--;
-    weft__loop_span_begin(loop, timer->name != NULL ? timer->name : "timer");
-    timer->cb(timer, timer->user); /* the timer may be gone after this */
+    weft__wheel *w = &loop->wheel;
+    weft_timer *timer;
+
+    w->count--;
+    if (alarm->bare) {
+        weft__loop_span_begin(loop, w->bare_name);
+        w->bare_fn(alarm);
+    } else {
+        timer = timer_of(alarm);
+        weft__loop_span_begin(loop,
+                              timer->name != NULL ? timer->name : "timer");
+        timer->cb(timer, timer->user);
+    }
     weft__loop_span_end(loop);
 }
 
@@ -215,15 +232,15 @@ void weft__wheel_expire(weft_loop *loop)
     list_splice(&w->firing, &w->ready);
     for (;;) {
         while (!list_empty(&w->firing) && budget > 0) {
-            weft_timer *timer = timer_of(w->firing.next);
+            weft__alarm *alarm = alarm_of(w->firing.next);
 
-            unlink_timer(w, timer);
-            if (timer->due_ms <= w->elapsed_ms) {
+            unlink_alarm(w, alarm);
+            if (alarm->due_ms <= w->elapsed_ms) {
                 budget -= FIRE_COST;
-                fire(loop, timer);
+                fire(loop, alarm);
             } else {
                 budget--;
-                place(w, timer);
+                place(w, alarm);
             }
         }
         if (budget <= 0)
@@ -273,7 +290,7 @@ void weft__wheel_init(weft_loop *loop)
 static void drop_all(weft__wheel *w, weft__timer_link *list)
 {
     while (!list_empty(list))
-        unlink_timer(w, timer_of(list->next));
+        unlink_alarm(w, alarm_of(list->next));
 }
 
 void weft__wheel_fini(weft_loop *loop)
@@ -291,59 +308,82 @@ void weft__wheel_fini(weft_loop *loop)
     weft__event_fini(&loop->wheel_event);
 }
 
+/* ---- alarms, and timers made of them ---- */
+
+static void stop(weft_loop *loop, weft__alarm *alarm)
+{
+    unlink_alarm(&loop->wheel, alarm);
+    loop->wheel.count--;
+}
+
+/* The clock has been touched. */
+static void start(weft_loop *loop, weft__alarm *alarm, uint64_t due_ms)
+{
+    weft__wheel *w = &loop->wheel;
+
+    if (weft__alarm_armed(alarm))
+        stop(loop, alarm);
+    /* An empty wheel may catch up with the clock, which saves moves later. */
+    if (w->count == 0 && list_empty(&w->firing) && w->elapsed_ms < loop->now_ms)
+        w->elapsed_ms = loop->now_ms;
+    if (due_ms > MAX_DUE_MS)
+        due_ms = MAX_DUE_MS;
+    alarm->due_ms = due_ms & MAX_DUE_MS; /* says so to the compiler */
+    place(w, alarm);
+    w->count++;
+    if (due_ms < w->armed_ms)
+        arm_at(loop, due_ms);
+}
+
+void weft__loop_set_alarm(weft_loop *loop, void (*fn)(weft__alarm *alarm),
+                          const char *name)
+{
+    loop->wheel.bare_fn = fn;
+    loop->wheel.bare_name = name;
+}
+
+void weft__alarm_start_at(weft_loop *loop, weft__alarm *alarm, uint64_t due_ms)
+{
+    weft__loop_touch(loop);
+    alarm->bare = true;
+    start(loop, alarm, due_ms);
+}
+
+void weft__alarm_stop(weft_loop *loop, weft__alarm *alarm)
+{
+    if (weft__alarm_armed(alarm))
+        stop(loop, alarm);
+}
+
 void weft_timer_init(weft_timer *timer, weft_loop *loop, weft_timer_cb cb,
                      void *user)
 {
     *timer = (weft_timer){.loop = loop, .cb = cb, .user = user};
 }
 
-static void stop(weft_timer *timer)
-{
-    unlink_timer(&timer->loop->wheel, timer);
-    timer->loop->wheel.count--;
-}
-
-/* The clock has been touched. */
-static void start(weft_timer *timer, uint64_t due_ms)
-{
-    weft_loop *loop = timer->loop;
-    weft__wheel *w = &loop->wheel;
-
-    if (timer->link.next != NULL)
-        stop(timer);
-    /* An empty wheel may catch up with the clock, which saves moves later. */
-    if (w->count == 0 && list_empty(&w->firing) && w->elapsed_ms < loop->now_ms)
-        w->elapsed_ms = loop->now_ms;
-    timer->due_ms = due_ms;
-    place(w, timer);
-    w->count++;
-    if (due_ms < w->armed_ms)
-        arm_at(loop, due_ms);
-}
-
 void weft_timer_start_at(weft_timer *timer, uint64_t due_ms)
 {
     weft__loop_touch(timer->loop);
-    start(timer, due_ms);
+    start(timer->loop, &timer->alarm, due_ms);
 }
 
 void weft_timer_start(weft_timer *timer, uint32_t delay_ms)
 {
-    const weft_loop *loop = timer->loop;
+    weft_loop *loop = timer->loop;
 
-    weft__loop_touch(timer->loop);
+    weft__loop_touch(loop);
     /* Rounded up: a part of a millisecond may have passed already. */
-    start(timer,
+    start(loop, &timer->alarm,
           loop->now_ms + (loop->now_ms * NS_PER_MS < loop->now_ns) + delay_ms);
 }
 
 void weft_timer_stop(weft_timer *timer)
 {
-    if (timer->link.next != NULL)
-        stop(timer);
+    if (weft__alarm_armed(&timer->alarm))
+        stop(timer->loop, &timer->alarm);
 }
 
 bool weft_timer_armed(const weft_timer *timer)
 {
-    return timer->link.next != NULL;
+    return weft__alarm_armed(&timer->alarm);
 }

@@ -23,12 +23,18 @@ typedef struct weft__timer_link {
     struct weft__timer_link *next, *prev; /* NULL: not armed */
 } weft__timer_link;
 
+/* What the wheel needs of a timer. */
+typedef struct weft__alarm {
+    weft__timer_link link; /* first */
+    uint64_t due_ms : 63;
+    uint64_t bare : 1; /* not in a weft_timer */
+} weft__alarm;
+
 /* Embedded in its owner.  name may be set after weft_timer_init(); the other
  * members are the wheel's. */
 struct weft_timer {
-    weft__timer_link link; /* first */
+    weft__alarm alarm; /* first */
     weft_loop *loop;
-    uint64_t due_ms;
     weft_timer_cb cb;
     void *user;
     const char *name; /* names it when it holds the loop; may be NULL */

@@ -15,6 +15,7 @@
 #define WEFT_LOOP_INTERNAL_H
 
 #include <weft/loop.h>
+#include <weft/timer.h>
 
 typedef struct weft__deferred weft__deferred;
 struct weft__deferred {
@@ -41,6 +42,17 @@ void weft__loop_leave(weft_loop *loop);
 /* At the head of every public function that reads the time: outside of our
  * callbacks the cached clock may be old. */
 void weft__loop_touch(weft_loop *loop);
+
+/* Timers of fewer bytes, for what there are very many of: connections.  All of
+ * a loop's run fn; name is static.  Zeroed until they are started. */
+void weft__loop_set_alarm(weft_loop *loop, void (*fn)(weft__alarm *alarm),
+                          const char *name);
+void weft__alarm_start_at(weft_loop *loop, weft__alarm *alarm, uint64_t due_ms);
+void weft__alarm_stop(weft_loop *loop, weft__alarm *alarm);
+static inline bool weft__alarm_armed(const weft__alarm *alarm)
+{
+    return alarm->link.next != NULL;
+}
 
 /* What another thread asks for. */
 typedef struct weft__post weft__post;
