@@ -123,29 +123,35 @@ static inline void take_number(weft__envelope *env, uint64_t v, bool request)
         env->event.raw_code = (uint32_t)v;
 }
 
-/* One field, however it is written; *at moves behind it. */
-static WEFT__APART weft_status take_field(weft__envelope *env,
-                                          const uint8_t **at,
-                                          const uint8_t *end, bool request)
+/* One field, however it is written.  Returns the byte behind it; NULL: *status
+ * says why. */
+static WEFT__APART const uint8_t *take_field(weft__envelope *env,
+                                             const uint8_t *p,
+                                             const uint8_t *end, bool request,
+                                             weft_status *status)
 {
     const uint32_t number = request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE;
     weft__slice *slice;
     field f;
 
-    if ((*at = next_field(*at, end, &f)) == NULL)
-        return bad(env, "the envelope is malformed");
+    if ((p = next_field(p, end, &f)) == NULL) {
+        *status = bad(env, "the envelope is malformed");
+        return NULL;
+    }
     slice = slice_of(env, f.number, request);
     if (slice == NULL && f.number != WEFT__ENV_METADATA && f.number != number)
-        return WEFT_OK; /* unknown */
-    if (f.wire != (f.number == number ? WEFT__WIRE_VARINT : WEFT__WIRE_BYTES))
-        return bad(env, "an envelope field has a wrong type");
+        return p; /* unknown */
+    if (f.wire != (f.number == number ? WEFT__WIRE_VARINT : WEFT__WIRE_BYTES)) {
+        *status = bad(env, "an envelope field has a wrong type");
+        return NULL;
+    }
     if (slice != NULL)
         *slice = f.bytes;
-    else if (f.number == WEFT__ENV_METADATA)
-        return add_pair(env, f.bytes);
-    else
+    else if (f.number == number)
         take_number(env, f.value, request);
-    return WEFT_OK;
+    else if ((*status = add_pair(env, f.bytes)) != WEFT_OK)
+        return NULL;
+    return p;
 }
 
 /* As protobuf has it: the last of a repeated field counts, unknown ones do not
@@ -157,7 +163,7 @@ WEFT__INLINE weft_status decode(weft__envelope *env, const uint8_t *p,
     const uint8_t number = WEFT__TAG(
         request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE, WEFT__WIRE_VARINT);
     const uint8_t *end = p + len;
-    weft_status status;
+    weft_status status = WEFT_OK;
 
     while (p < end) {
         if ((*p & 0x87) == WEFT__WIRE_BYTES && end - p >= 2 && p[1] < 0x80 &&
@@ -166,7 +172,7 @@ WEFT__INLINE weft_status decode(weft__envelope *env, const uint8_t *p,
 
             if (slice != NULL) {
                 *slice = (weft__slice){p + 2, p[1]};
-                p += 2 + p[1];
+                p = slice->data + slice->len;
                 continue;
             }
         } else if (*p == number && end - p >= 3 && p[2] < 0x80) {
@@ -177,10 +183,10 @@ WEFT__INLINE weft_status decode(weft__envelope *env, const uint8_t *p,
             p += two ? 3 : 2;
             continue;
         }
-        if ((status = take_field(env, &p, end, request)) != WEFT_OK)
-            return status;
+        if ((p = take_field(env, p, end, request, &status)) == NULL)
+            break;
     }
-    return WEFT_OK;
+    return status;
 }
 
 weft_status weft__request_decode(weft__envelope *env, const uint8_t *data,
@@ -288,19 +294,30 @@ static inline uint8_t *put_payload_head(uint8_t *p, size_t len)
     return weft__varint_put(p, len);
 }
 
-weft_status weft__request_head_size(const weft__request_head *h, size_t *size)
+/* What few requests have: metadata, and slices that version 0 does not know. */
+static WEFT__APART weft_status add_extras_size(const weft__wire_request *r,
+                                               bool v0, size_t *size)
 {
-    const weft__wire_request *r = h->request;
     weft_status status;
 
-    *size = bytes_size(r->path_len) + 1 + weft__varint_size(h->payload_len);
     if ((status = add_metadata_size(&r->metadata, size)) != WEFT_OK ||
         (status = add_metadata_size(&r->more_metadata, size)) != WEFT_OK)
         return status;
-    if (!h->v0)
-        *size += number_size(r->timeout_ms) + slice_size(r->content_type) +
-                 slice_size(r->trace);
+    if (!v0)
+        *size += slice_size(r->content_type) + slice_size(r->trace);
     return WEFT_OK;
+}
+
+weft_status weft__request_head_size(const weft__request_head *h, size_t *size)
+{
+    const weft__wire_request *r = h->request;
+
+    *size = bytes_size(r->path_len) + (h->v0 ? 0 : number_size(r->timeout_ms)) +
+            1 + weft__varint_size(h->payload_len);
+    if ((r->metadata.n | r->more_metadata.n | r->content_type.len |
+         r->trace.len) == 0)
+        return WEFT_OK;
+    return add_extras_size(r, h->v0, size);
 }
 
 uint8_t *weft__request_head_put(uint8_t *p, const weft__request_head *h)
@@ -327,23 +344,22 @@ static inline bool is_plain(const weft__response_head *h)
                               r->details.len | r->content_type.len) == 0;
 }
 
-weft_status weft__response_head_size(const weft__response_head *h, size_t *size)
+/* What the others have besides. */
+static WEFT__APART weft_status add_reply_size(const weft__response_head *h,
+                                              size_t *size)
 {
     const weft__wire_response *r = h->response;
-    weft_status status;
 
-    if (is_plain(h)) {
-        *size = 1 + weft__varint_size(h->payload_len);
-        return WEFT_OK;
-    }
-    *size = number_size(h->code) + slice_size(h->message);
-    if ((status = add_metadata_size(&r->metadata, size)) != WEFT_OK)
-        return status;
+    *size += number_size(h->code) + slice_size(h->message);
     if (!h->v0)
         *size += slice_size(r->details) + slice_size(r->content_type);
-    if (h->has_payload)
-        *size += 1 + weft__varint_size(h->payload_len);
-    return WEFT_OK;
+    return add_metadata_size(&r->metadata, size);
+}
+
+weft_status weft__response_head_size(const weft__response_head *h, size_t *size)
+{
+    *size = h->has_payload ? 1 + weft__varint_size(h->payload_len) : 0;
+    return is_plain(h) ? WEFT_OK : add_reply_size(h, size);
 }
 
 uint8_t *weft__response_head_put(uint8_t *p, const weft__response_head *h)

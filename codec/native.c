@@ -75,19 +75,6 @@ weft_status weft__native_fail(weft__native *w, weft__native_fault fault)
     return status;
 }
 
-uint8_t *weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
-{
-    if (payload->len == 0 && len == WEFT__V0_FILLER_BYTES)
-        memcpy(p, weft__v0_filler, len);
-    else if (payload->data != NULL)
-        memcpy(p, payload->data, len);
-    else if (payload->pack != NULL)
-        payload->pack(payload->message, p, len);
-    if (payload->release != NULL)
-        payload->release(payload->arg);
-    return p + len;
-}
-
 static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
                         weft__outq *out)
 {
@@ -291,9 +278,10 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
 
         if (p[0] != WEFT__FRAME_MAGIC)
             return weft__native_fail(w, WEFT__NATIVE_NO_MAGIC);
-        in->need = WEFT__FRAME_HEADER;
-        if (left < WEFT__FRAME_HEADER)
+        if (left < WEFT__FRAME_HEADER) {
+            in->need = WEFT__FRAME_HEADER;
             break;
+        }
         weft__frame_get(p, &frame);
         if (frame.length > w->conf->max_frame_bytes &&
             frame.length > WEFT__MIN_FRAME_BYTES) {
@@ -302,15 +290,15 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
             return weft__native_fail(w, WEFT__NATIVE_BIG_FRAME);
         }
         size = WEFT__FRAME_HEADER + (size_t)frame.length;
-        in->need = size;
-        if (left < size)
+        if (left < size) {
+            in->need = size;
             break;
-        in->need = 0;
+        }
         in->consumed += size; /* W3 */
         status = on_frame(w, &frame, p + WEFT__FRAME_HEADER, in);
         if (status == WEFT_ENOMEM)
             in->consumed -= size;
-        if (status == WEFT_OK)
+        if (status == WEFT_OK && w->fault != WEFT__NATIVE_ALIVE)
             status = faults[w->fault].status;
         if (status != WEFT_OK)
             return status;

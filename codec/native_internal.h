@@ -15,6 +15,7 @@
 #ifndef WEFT_NATIVE_INTERNAL_H
 #define WEFT_NATIVE_INTERNAL_H
 
+#include <string.h>
 #include <weft/hint.h>
 #include <weft/wire.h>
 
@@ -129,8 +130,20 @@ static inline weft__envelope weft__native_envelope(const weft__native *w,
 bool weft__is_protobuf(weft__slice content_type); /* empty: it is */
 
 /* Writes a payload (or its filler); runs release. */
-uint8_t *weft__payload_put(uint8_t *p, const weft__payload *payload,
-                           size_t len);
+static inline uint8_t *
+weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
+{
+    if (payload->len == 0 && len == WEFT__V0_FILLER_BYTES)
+        memcpy(p, weft__v0_filler, len);
+    else if (payload->data != NULL)
+        memcpy(p, payload->data, len);
+    else if (payload->pack != NULL)
+        payload->pack(payload->message, p, len);
+    if (payload->release != NULL)
+        payload->release(payload->arg);
+    return p + len;
+}
+
 /* Whether it is sent from where it lies. */
 static inline bool weft__payload_by_ref(const weft__payload *payload)
 {

@@ -20,9 +20,11 @@ weft__protobuf_tag(const uint8_t *p, const uint8_t *end, uint32_t *tag)
     const uint8_t *start = p;
     uint64_t v;
 
-    if (*p < 0x80)
-        v = *p++;
-    else if (end - p >= 2 && p[1] < 0x80) {
+    if (*p < 0x80) {
+        *tag = *p;
+        return *p >= 8 ? p + 1 : NULL;
+    }
+    if (end - p >= 2 && p[1] < 0x80) {
         v = (p[0] & 0x7fu) | (uint32_t)p[1] << 7;
         p += 2;
     } else if ((p = weft__varint_get(p, end, &v)) == NULL || p - start > 5)
