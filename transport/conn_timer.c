@@ -223,5 +223,8 @@ void weft__conn_on_alarm(weft__alarm *alarm)
         idle_due(conn, now);
     if (conn->state == WEFT__CONN_OPEN && quiet_left(conn, now) == 0)
         quiet_due(conn, now);
+    /* Thousands may be asked whether they live in one batch. */
+    if (conn->out.bytes > 0 && weft__loop_chunks_scarce(conn->out.loop))
+        weft__conn_flush(conn);
     weft__conn_rearm(conn);
 }

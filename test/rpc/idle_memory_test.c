@@ -3,7 +3,8 @@
  */
 #include "support.h"
 
-#include <event2/event.h>
+#include "test_loop.h"
+
 #include <malloc.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -14,9 +15,15 @@
 
 #include <helloworld.pb-c.h>
 
-/* The house's bound of resident growth; what is allocated is nearly all of it.
- */
-enum { CONNECTIONS = 1000, WARM_UP = 50, BOUND = 580, FRAME_HEADER = 15 };
+/* In bytes: what the allocator takes, its own part included. */
+enum {
+    CONNECTIONS = 1000,
+    WARM_UP = 200, /* more than the loop keeps chunks for output */
+    BURST = 20,
+    BOUND = 580,
+    KEEPALIVE_MS = 30000,
+    FRAME_HEADER = 15
+};
 
 /* docs/protocol.md: a probe, and SayHello {msg: "hi"} with the ids 1 and 2. */
 static const uint8_t probe[] = {0x11, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -27,6 +34,14 @@ static const uint8_t probe[] = {0x11, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
         2, 'h', 'i'
 static const uint8_t call_1[] = {CALL(1)}, call_2[] = {CALL(2)};
 
+/* Calls that are answered later. */
+static struct {
+    Helloworld__HelloReply_Closure reply;
+    void *call;
+} held[BURST];
+static unsigned n_held;
+static bool hold;
+
 static void greeter_say_hello(Helloworld__Greeter_Service *self,
                               const Helloworld__HelloRequest *in,
                               Helloworld__HelloReply_Closure reply, void *call)
@@ -34,15 +49,30 @@ static void greeter_say_hello(Helloworld__Greeter_Service *self,
     Helloworld__HelloReply out = HELLOWORLD__HELLO_REPLY__INIT;
 
     (void)self;
+    if (hold) {
+        held[n_held].reply = reply;
+        held[n_held++].call = call;
+        return;
+    }
     out.msg = in->msg;
     reply(&out, call);
+}
+
+static void answer_held(void)
+{
+    Helloworld__HelloReply out = HELLOWORLD__HELLO_REPLY__INIT;
+
+    while (n_held > 0) {
+        n_held--;
+        held[n_held].reply(&out, held[n_held].call);
+    }
 }
 
 static Helloworld__Greeter_Service greeter =
     HELLOWORLD__GREETER__INIT(greeter_);
 
 typedef struct fixture {
-    weft_loop *loop;
+    test_loop t;
     weft_server *server;
     int clients[CONNECTIONS + WARM_UP];
     unsigned n;
@@ -51,8 +81,12 @@ typedef struct fixture {
 static void init(fixture *f)
 {
     f->n = 0;
-    assert_int_equal(weft_loop_new(&f->loop, NULL), WEFT_OK);
-    weft_server_new(&f->server, f->loop, NULL);
+    test_loop_init(&f->t);
+    weft_server_new(
+        &f->server, f->t.loop,
+        &(weft_server_conf){.keepalive_ms = KEEPALIVE_MS,
+                            .keepalive_timeout_ms = 100 * KEEPALIVE_MS,
+                            .idle_ms = WEFT_OFF});
     weft_server_add_service(f->server, &greeter.base);
     weft_server_listen(f->server, "tcp://127.0.0.1:0");
     assert_int_equal(weft_server_start(f->server, NULL, NULL), WEFT_OK);
@@ -63,19 +97,18 @@ static void fini(fixture *f)
     for (unsigned i = 0; i < f->n; i++)
         close(f->clients[i]);
     weft_server_free(f->server);
-    weft_loop_free(f->loop);
+    test_loop_fini(&f->t);
 }
 
 /* Sends what is answered in one piece, and runs the loop until it is. */
 static void ask(fixture *f, int fd, const void *bytes, size_t n)
 {
-    struct event_base *base = weft_loop_base(f->loop);
     uint8_t answer[256];
     ssize_t got = -1;
 
     assert_int_equal(send(fd, bytes, n, MSG_NOSIGNAL), n);
     for (int round = 0; round < 100000 && got < 0; round++) {
-        event_base_loop(base, EVLOOP_NONBLOCK);
+        assert_int_equal(weft_loop_poll(f->t.loop), WEFT_OK);
         got = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
     }
     assert_true(got >= FRAME_HEADER);
@@ -92,6 +125,42 @@ static void connect_one(fixture *f)
     ask(f, fd, probe, sizeof(probe));
     ask(f, fd, call_1, sizeof(call_1));
     ask(f, fd, call_2, sizeof(call_2));
+}
+
+static void read_away(int fd)
+{
+    uint8_t bytes[4096];
+
+    assert_true(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0);
+}
+
+/* The clients from the first on are asked whether they are there. */
+static void be_quiet(fixture *f, unsigned first)
+{
+    test_loop_advance(&f->t, KEEPALIVE_MS + 1);
+    for (unsigned i = first; i < f->n; i++)
+        read_away(f->clients[i]);
+}
+
+/* Many calls in flight at once. */
+static void burst(fixture *f, int fd)
+{
+    static const uint8_t call[] = {CALL(0)};
+    uint8_t bytes[BURST * sizeof(call)];
+
+    for (uint8_t i = 0; i < BURST; i++) {
+        memcpy(bytes + i * sizeof(call), call, sizeof(call));
+        bytes[i * sizeof(call) + FRAME_HEADER - 1] = (uint8_t)(3 + i);
+    }
+    hold = true;
+    assert_int_equal(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL),
+                     sizeof(bytes));
+    test_loop_settle(&f->t);
+    hold = false;
+    assert_int_equal(n_held, BURST);
+    answer_held();
+    test_loop_settle(&f->t);
+    read_away(fd);
 }
 
 static size_t allocated(void)
@@ -114,15 +183,39 @@ static void an_idle_connection_takes_little_memory(void **state)
     while (f.n < WARM_UP + CONNECTIONS)
         connect_one(&f);
     each = (allocated() - before) / CONNECTIONS;
-    print_message("%zu bytes\n", each);
     assert_in_range(each, 1, BOUND);
+    fini(&f);
+}
+
+static void what_a_burst_takes_goes_when_it_is_quiet_again(void **state)
+{
+    static fixture f;
+    size_t before, busy, quiet;
+
+    (void)state;
+    init(&f);
+    while (f.n < WARM_UP)
+        connect_one(&f);
+    burst(&f, f.clients[0]);
+    be_quiet(&f, 0);
+    before = allocated();
+    while (f.n < WARM_UP + CONNECTIONS)
+        connect_one(&f);
+    for (unsigned i = WARM_UP; i < f.n; i++)
+        burst(&f, f.clients[i]);
+    busy = (allocated() - before) / CONNECTIONS;
+    be_quiet(&f, WARM_UP);
+    quiet = (allocated() - before) / CONNECTIONS;
+    assert_true(busy > quiet + BURST * sizeof(uint64_t));
+    assert_in_range(quiet, 1, BOUND);
     fini(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_idle_connection_takes_little_memory)};
+        cmocka_unit_test(an_idle_connection_takes_little_memory),
+        cmocka_unit_test(what_a_burst_takes_goes_when_it_is_quiet_again)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
