@@ -64,7 +64,8 @@ struct weft__conn {
      * timer watches began. */
     uint32_t last_in_ms;
     uint32_t active_ms; /* idle */
-    uint32_t quiet_ms;  /* keep-alive; of the heartbeat when pinged */
+    uint32_t quiet_ms;  /* keep-alive; of the heartbeat when pinged; of the
+                           pause when hungry */
     uint32_t state_ms;  /* connect, handshake, linger */
     uint16_t pauses;
     uint8_t state;   /* weft__conn_state */
@@ -92,7 +93,6 @@ struct weft__conn {
     uint32_t held_bytes; /* C6; what is more than 4 GiB counts as that */
     uint32_t held_mark; /* what the peer had moved when it was last looked at */
     weft__conn *held_next, *held_prev; /* C6: in the share's list */
-    uint32_t hungry_ms;
     uint32_t unheard_bytes; /* a client: answered while over the limit (C2);
                                in a graceful close: what is discarded */
     uint32_t opened_s;

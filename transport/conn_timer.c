@@ -45,7 +45,7 @@ static uint32_t state_left(const weft__conn *conn, uint32_t now)
 
 static uint32_t hungry_left(const weft__conn *conn, uint32_t now)
 {
-    return conn->hungry ? left(now, conn->hungry_ms, HUNGRY_MS) : NEVER;
+    return conn->hungry ? left(now, conn->quiet_ms, HUNGRY_MS) : NEVER;
 }
 
 static uint32_t idle_left(const weft__conn *conn, uint32_t now)
@@ -111,7 +111,9 @@ void weft__conn_starve(weft__conn *conn)
         return;
     }
     conn->hungry = true;
-    conn->hungry_ms = weft__conn_now(conn);
+    /* As for any time in which we do not listen. */
+    conn->quiet_ms = weft__conn_now(conn);
+    conn->pinged = false;
     weft__conn_interest(conn);
     weft__conn_rearm(conn);
 }
