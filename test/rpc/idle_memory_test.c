@@ -20,7 +20,7 @@ enum {
     CONNECTIONS = 1000,
     WARM_UP = 200, /* more than the loop keeps chunks for output */
     BURST = 20,
-    BOUND = 568,
+    BOUND = 590,
     KEEPALIVE_MS = 30000,
     FRAME_HEADER = 15
 };
