@@ -4,6 +4,7 @@
  * in the arena itself, that is in a chunk that stands behind it in the list, so
  * walking the list and freeing as we go never reads freed memory. */
 #include <weft/arena_internal.h>
+#include <weft/hint.h>
 #include <weft/loop_internal.h>
 #include <weft/mem.h>
 
@@ -80,7 +81,7 @@ static void give_block(weft_arena *arena, struct weft__arena_block *block)
 /* Chunks double with what is used: few of them, and never more idle memory than
  * memory in use.  What is big has one of its own, and the present one stays in
  * use. */
-static uint8_t *alloc_in_new(weft_arena *arena, size_t size)
+static WEFT__APART uint8_t *alloc_in_new(weft_arena *arena, size_t size)
 {
     size_t chunk = arena->used < CHUNK_MIN   ? CHUNK_MIN
                    : arena->used > CHUNK_MAX ? CHUNK_MAX

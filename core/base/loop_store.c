@@ -112,38 +112,34 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory)
 
 struct weft__block {
     struct weft__block *next;
+    size_t size;
 };
 
-static size_t class_bytes(unsigned class)
+/* Of blocks that hold *size bytes, which becomes what they do hold; CLASSES:
+ * there is none. */
+static unsigned class_of(size_t *size)
 {
-    return class == 0 ? BLOCK_MIN
-                      : (size_t)(BLOCK_MIN / 4 * (5 + (class - 1) % 4))
-                            << (class - 1) / 4;
-}
-
-/* Of blocks that hold size bytes; CLASSES: there is none. */
-static unsigned class_of(size_t size)
-{
-    size_t last = (size - 1) / (BLOCK_MIN / 4); /* 4 to 7 times 2^octave */
+    size_t last = (*size - 1) / (BLOCK_MIN / 4); /* 4 to 7 times 2^octave */
     unsigned octave;
 
-    if (size <= BLOCK_MIN)
+    if (*size <= BLOCK_MIN) {
+        *size = BLOCK_MIN;
         return 0;
+    }
     octave = 61u - (unsigned)__builtin_clzll((unsigned long long)last);
-    return octave < WEFT__BLOCK_OCTAVES
-               ? 4 * octave + (unsigned)(last >> octave) - 3
-               : WEFT__BLOCK_CLASSES;
+    if (octave >= WEFT__BLOCK_OCTAVES)
+        return WEFT__BLOCK_CLASSES;
+    last >>= octave;
+    *size = (last + 1) * (BLOCK_MIN / 4) << octave;
+    return 4 * octave + (unsigned)last - 3;
 }
 
 void *weft__loop_block_get(weft_loop *loop, size_t *size)
 {
-    unsigned class = class_of(*size);
+    unsigned class = class_of(size);
     struct weft__block *block;
 
-    if (class == WEFT__BLOCK_CLASSES)
-        return weft_malloc(*size);
-    *size = class_bytes(class);
-    if ((block = loop->blocks[class]) == NULL)
+    if (class == WEFT__BLOCK_CLASSES || (block = loop->blocks[class]) == NULL)
         return weft_malloc(*size);
     loop->blocks[class] = block->next;
     loop->block_bytes -= *size;
@@ -155,16 +151,17 @@ static void drop_block(weft_loop *loop, unsigned class)
     struct weft__block *block = loop->blocks[class];
 
     loop->blocks[class] = block->next;
-    loop->block_bytes -= class_bytes(class);
+    loop->block_bytes -= block->size;
     weft_free(block);
 }
 
-/* Room for one more of class: sizes change, and those of the past go. */
-static bool make_room(weft_loop *loop, unsigned class)
+/* Sizes change: those of the past go, the largest first.  False: there are none
+ * of another class. */
+static bool make_room(weft_loop *loop, unsigned class, size_t size)
 {
     unsigned other = WEFT__BLOCK_CLASSES;
 
-    while (loop->block_bytes + class_bytes(class) > BLOCKS_KEPT) {
+    while (loop->block_bytes + size > BLOCKS_KEPT) {
         while (other > 0 &&
                (other - 1 == class || loop->blocks[other - 1] == NULL))
             other--;
@@ -177,16 +174,18 @@ static bool make_room(weft_loop *loop, unsigned class)
 
 void weft__loop_block_put(weft_loop *loop, void *memory, size_t size)
 {
-    unsigned class = class_of(size);
+    unsigned class = class_of(&size);
     struct weft__block *block = memory;
 
-    if (class == WEFT__BLOCK_CLASSES || !make_room(loop, class)) {
+    if (class == WEFT__BLOCK_CLASSES ||
+        (loop->block_bytes + size > BLOCKS_KEPT &&
+         !make_room(loop, class, size))) {
         weft_free(memory);
         return;
     }
-    block->next = loop->blocks[class];
+    *block = (struct weft__block){loop->blocks[class], size};
     loop->blocks[class] = block;
-    loop->block_bytes += class_bytes(class);
+    loop->block_bytes += size;
 }
 
 uint8_t *weft__loop_read_buffer(weft_loop *loop)
