@@ -265,8 +265,10 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
                 weft__conn_discard(conn);
         }
         /* A thousand connections that answer in one batch would hold a chunk
-         * each until its end; this is one write per read as well. */
-        if (conn->out.bytes > 0 && weft__loop_chunks_scarce(loop))
+         * each until its end, and what larger replies lie in would not be
+         * warm any more; this is one write per read as well. */
+        if (conn->out.bytes >= WEFT__FLUSH_SOON ||
+            (conn->out.bytes > 0 && weft__loop_chunks_scarce(loop)))
             weft__conn_flush(conn);
         weft__conn_advance_close(conn);
         weft__conn_account(conn);

@@ -49,6 +49,10 @@ typedef struct weft__inbuf {
  * announces gets nothing. */
 #define WEFT__SMALL_FRAME 4096
 #define WEFT__TINY_PART 1024
+
+/* Output from SOON on is written when the connection has been read, to recycle
+ * what it lies in while that is warm; from AT on at once. */
+#define WEFT__FLUSH_SOON 4096
 #define WEFT__FLUSH_AT 131072
 
 struct weft__conn {

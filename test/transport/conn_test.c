@@ -369,6 +369,42 @@ static void note_writes(recorder *r, const weft__wire_event *event)
     reads = writes; /* as they stood before the callback returned */
 }
 
+/* How often was written when the second of two connections, which are read in
+ * one batch and answer with so many bytes, had its request. */
+static unsigned writes_in_between(harness *h, size_t answer_bytes)
+{
+    recorder r[2];
+    int fd[2];
+    unsigned noted;
+
+    for (int i = 0; i < 2; i++) {
+        r[i] = (recorder){.echo = true,
+                          .answer_bytes = answer_bytes,
+                          .on_event = note_writes};
+        fd[i] = server_of(h, &r[i]);
+        r[i].conn->socket.ops = &counting;
+    }
+    settle(h);
+    writes = 0;
+    put_frame(fd[0], 'Q', 1, 1);
+    put_frame(fd[1], 'Q', 1, 1);
+    settle(h);
+    noted = reads;
+    assert_int_equal(writes, 2);
+    for (int i = 0; i < 2; i++) {
+        close(fd[i]);
+        turn_until(h, &r[i].closed, 1);
+    }
+    return noted;
+}
+
+static void
+some_output_is_written_after_the_read_little_with_the_batch(void **state)
+{
+    assert_int_equal(writes_in_between(*state, 5000), 1);
+    assert_int_equal(writes_in_between(*state, 100), 0);
+}
+
 static void much_output_is_written_at_once(void **state)
 {
     harness *h = *state;
@@ -735,6 +771,7 @@ int main(void)
         T(frames_beyond_the_budget_wait_for_the_next_round),
         T(pauses_are_counted_and_stop_in_the_middle_of_a_buffer),
         T(a_burst_of_requests_costs_one_read_and_one_write),
+        T(some_output_is_written_after_the_read_little_with_the_batch),
         T(much_output_is_written_at_once),
         T(a_server_stops_reading_from_a_peer_that_does_not_read),
         T(a_client_refuses_and_reads_on),
