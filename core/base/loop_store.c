@@ -107,8 +107,8 @@ void weft__loop_chunk_put(weft_loop *loop, void *memory)
     loop->n_chunks++;
 }
 
-/* ---- Blocks, by class: four to each power of two, so that none is larger by
- * more than a quarter than what was asked for ---- */
+/* ---- Blocks, by class: eight to each power of two, so that none is larger by
+ * more than an eighth than what was asked for ---- */
 
 struct weft__block {
     struct weft__block *next;
@@ -119,19 +119,19 @@ struct weft__block {
  * there is none. */
 static unsigned class_of(size_t *size)
 {
-    size_t last = (*size - 1) / (BLOCK_MIN / 4); /* 4 to 7 times 2^octave */
+    size_t last = (*size - 1) / (BLOCK_MIN / 8); /* 8 to 15 times 2^octave */
     unsigned octave;
 
     if (*size <= BLOCK_MIN) {
         *size = BLOCK_MIN;
         return 0;
     }
-    octave = 61u - (unsigned)__builtin_clzll((unsigned long long)last);
+    octave = 60u - (unsigned)__builtin_clzll((unsigned long long)last);
     if (octave >= WEFT__BLOCK_OCTAVES)
         return WEFT__BLOCK_CLASSES;
     last >>= octave;
-    *size = (last + 1) * (BLOCK_MIN / 4) << octave;
-    return 4 * octave + (unsigned)last - 3;
+    *size = (last + 1) * (BLOCK_MIN / 8) << octave;
+    return 8 * octave + (unsigned)last - 7;
 }
 
 void *weft__loop_block_get(weft_loop *loop, size_t *size)

@@ -41,7 +41,7 @@ typedef struct weft__wheel {
 
 #define WEFT__SPANS 4
 #define WEFT__BLOCK_OCTAVES 7 /* 1 KiB to 128 KiB */
-#define WEFT__BLOCK_CLASSES (4 * WEFT__BLOCK_OCTAVES + 1)
+#define WEFT__BLOCK_CLASSES (8 * WEFT__BLOCK_OCTAVES + 1)
 #define WEFT__NAME_BYTES 128
 
 struct weft_loop {
