@@ -78,10 +78,23 @@ static inline bool weft__heap_has(const weft__heap *heap, uint32_t slot)
     return slot < heap->place_cap && heap->place[slot] != 0;
 }
 
-static inline weft__key weft__heap_key(const weft__heap *heap,
-                                       uint32_t slot) /* present */
+/* NULL: absent. */
+static inline weft__heap_item *weft__heap_find(const weft__heap *heap,
+                                               uint32_t slot)
 {
-    return heap->items[heap->place[slot] - 1].key;
+    return weft__heap_has(heap, slot) ? &heap->items[heap->place[slot] - 1]
+                                      : NULL;
+}
+
+/* Gives a present slot's item another key; O(log n). */
+void weft__heap_settle(weft__heap *heap, weft__heap_item *item, weft__key key);
+static inline void weft__heap_rekey(weft__heap *heap, weft__heap_item *item,
+                                    weft__key key)
+{
+    if (heap->n == 1) /* most services are one address */
+        item->key = key;
+    else
+        weft__heap_settle(heap, item, key);
 }
 
 /* Inserts the slot or moves it; O(log n), allocates nothing. */

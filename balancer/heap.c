@@ -81,16 +81,20 @@ static void settle(weft__heap *heap, size_t at, weft__heap_item item)
         sift_down(heap, at, item);
 }
 
+void weft__heap_settle(weft__heap *heap, weft__heap_item *item, weft__key key)
+{
+    settle(heap, (size_t)(item - heap->items),
+           (weft__heap_item){key, item->slot});
+}
+
 void weft__heap_set(weft__heap *heap, uint32_t slot, weft__key key)
 {
-    weft__heap_item item = {key, slot};
+    weft__heap_item *item = weft__heap_find(heap, slot);
 
-    if (!weft__heap_has(heap, slot))
-        sift_up(heap, heap->n++, item);
-    else if (heap->n == 1) /* most services are one address */
-        heap->items[0].key = key;
+    if (item == NULL)
+        sift_up(heap, heap->n++, (weft__heap_item){key, slot});
     else
-        settle(heap, heap->place[slot] - 1, item);
+        weft__heap_rekey(heap, item, key);
 }
 
 void weft__heap_remove(weft__heap *heap, uint32_t slot)

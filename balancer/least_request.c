@@ -57,7 +57,7 @@ static void apply(balancer *b, const weft_balancer_change *c)
     else if (p->weight == c->weight)
         return;
     else
-        key.then = weft__heap_key(&b->heap, c->slot).then;
+        key.then = weft__heap_find(&b->heap, c->slot)->key.then;
     p->weight = c->weight;
     p->period = weft__period(c->weight);
     key.first = load_of(p);
@@ -85,20 +85,22 @@ static weft_status least_pick(void *self, const weft_pick_args *args,
 {
     balancer *b = self;
     uint32_t best = weft__heap_best(&b->heap, args);
+    weft__heap_item *item;
     place *p;
     weft__key key;
 
     if (best == WEFT__SLOT_NONE)
         return WEFT_UNAVAILABLE;
     p = &b->places[best];
-    key = weft__heap_key(&b->heap, best);
+    item = weft__heap_find(&b->heap, best);
+    key = item->key;
     /* Who was busy while others took turns has not saved them up. */
     if ((int64_t)(key.then - b->now) > 0)
         b->now = key.then;
     p->in_flight++;
     key.first = load_of(p);
     key.then = b->now + p->period;
-    weft__heap_set(&b->heap, best, key);
+    weft__heap_rekey(&b->heap, item, key);
     *slot = best;
     return WEFT_OK;
 }
@@ -107,16 +109,17 @@ static void least_done(void *self, uint32_t slot,
                        const weft_pick_outcome *outcome)
 {
     balancer *b = self;
+    weft__heap_item *item;
     weft__key key;
 
     (void)outcome;
     assert(slot < b->cap && b->places[slot].in_flight > 0);
     b->places[slot].in_flight--;
-    if (!weft__heap_has(&b->heap, slot))
+    if ((item = weft__heap_find(&b->heap, slot)) == NULL)
         return;
-    key = weft__heap_key(&b->heap, slot);
+    key = item->key;
     key.first = load_of(&b->places[slot]);
-    weft__heap_set(&b->heap, slot, key);
+    weft__heap_rekey(&b->heap, item, key);
 }
 
 const weft_balancer_ops weft__balancer_least_request = {

@@ -46,7 +46,7 @@ static void apply(balancer *b, const weft_balancer_change *c)
         /* What was left to wait shrinks or grows with the weight.  A slot that
          * was passed over, because it was tried, may be late. */
         int64_t left =
-            (int64_t)(weft__heap_key(&b->heap, c->slot).first - b->now);
+            (int64_t)(weft__heap_find(&b->heap, c->slot)->key.first - b->now);
 
         if (left > 0)
             key.first +=
@@ -79,16 +79,18 @@ static weft_status wrr_pick(void *self, const weft_pick_args *args,
 {
     balancer *b = self;
     uint32_t best = weft__heap_best(&b->heap, args);
+    weft__heap_item *item;
     weft__key key;
 
     if (best == WEFT__SLOT_NONE)
         return WEFT_UNAVAILABLE;
-    key = weft__heap_key(&b->heap, best);
+    item = weft__heap_find(&b->heap, best);
+    key = item->key;
     if ((int64_t)(key.first - b->now) > 0)
         b->now = key.first;
     key.first += weft__period(b->weights[best]);
     key.then = b->age++;
-    weft__heap_set(&b->heap, best, key);
+    weft__heap_rekey(&b->heap, item, key);
     *slot = best;
     return WEFT_OK;
 }
