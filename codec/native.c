@@ -3,6 +3,7 @@
 #include "native_internal.h"
 
 #include <string.h>
+#include <weft/arena_internal.h>
 
 const uint8_t weft__v0_filler[WEFT__V0_FILLER_BYTES] = {0xf8, 0xff, 0xff,
                                                         0xff, 0x0f, 0x00};
@@ -73,6 +74,24 @@ weft_status weft__native_fail(weft__native *w, weft__native_fault fault)
         (void)weft__native_send_reason(
             w, WEFT__FRAME_GOAWAY, w->conf->server ? w->last_id : 0, &reason);
     return status;
+}
+
+weft_status weft__payload_queue(weft__native *w, uint8_t *p,
+                                const weft__payload *payload, size_t len,
+                                size_t reserved)
+{
+    weft__slice lent = weft__payload_lent(payload);
+
+    weft__payload_put(p, payload, len - lent.len);
+    if (lent.len == 0) {
+        weft__payload_done(payload);
+        return WEFT_OK;
+    }
+    if (weft__outq_ref(w->out, lent.data, lent.len, payload->release,
+                       payload->arg) == WEFT_OK)
+        return WEFT_OK;
+    weft__outq_trim(w->out, reserved);
+    return WEFT_ENOMEM;
 }
 
 static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
@@ -295,6 +314,7 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
             break;
         }
         in->consumed += size; /* W3 */
+        in->last = size;
         status = on_frame(w, &frame, p + WEFT__FRAME_HEADER, in);
         if (status == WEFT_ENOMEM)
             in->consumed -= size;
@@ -314,7 +334,7 @@ bool weft__wire_keep_block(const weft__wire_event *event, weft_arena *arena)
 
     if (in == NULL || in->block == NULL || in->block_taken ||
         in->consumed != in->len ||
-        weft_arena_adopt(arena, in->block, in->block_bytes) != WEFT_OK)
+        weft__arena_adopt_block(arena, in->block, in->block_bytes) != WEFT_OK)
         return false;
     in->block_taken = true;
     return true;

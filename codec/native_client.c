@@ -37,7 +37,6 @@ weft_status weft__client_request(weft__wire *wire,
     const weft__payload *payload = &request->payload;
     weft__request_head head = {
         .request = request, .payload_len = payload->len, .v0 = w->version == 0};
-    bool by_ref = weft__payload_by_ref(payload);
     weft__frame frame = {0};
     size_t head_size, copied;
     weft_status status;
@@ -66,17 +65,14 @@ weft_status weft__client_request(weft__wire *wire,
         frame.req_type = (uint8_t)request->kind;
         frame.id = w->last_id + 1;
     }
-    copied = WEFT__FRAME_HEADER + head_size + (by_ref ? 0 : head.payload_len);
+    copied = WEFT__FRAME_HEADER + head_size + head.payload_len -
+             weft__payload_lent(payload).len;
     if ((p = weft__outq_reserve(w->out, copied)) == NULL)
         return WEFT_ENOMEM;
     p = weft__request_head_put(weft__frame_put(p, &frame), &head);
-    if (!by_ref) {
-        weft__payload_put(p, payload, head.payload_len);
-    } else if (weft__outq_ref(w->out, payload->data, payload->len,
-                              payload->release, payload->arg) != WEFT_OK) {
-        weft__outq_trim(w->out, copied);
-        return WEFT_ENOMEM;
-    }
+    status = weft__payload_queue(w, p, payload, head.payload_len, copied);
+    if (status != WEFT_OK)
+        return status;
 
     *stream = ++w->last_id;
     if (head.v0)

@@ -129,27 +129,49 @@ static inline weft__envelope weft__native_envelope(const weft__native *w,
 
 bool weft__is_protobuf(weft__slice content_type); /* empty: it is */
 
-/* Writes a payload (or its filler); runs release. */
+/* Writes the first len bytes of a payload: all (or the filler), or those that
+ * are not lent. */
 static inline uint8_t *
 weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
 {
-    if (payload->len == 0 && len == WEFT__V0_FILLER_BYTES)
+    size_t packed = payload->len - payload->tail_len;
+
+    if (payload->len == 0 && len == WEFT__V0_FILLER_BYTES) {
         memcpy(p, weft__v0_filler, len);
-    else if (payload->data != NULL)
+    } else if (payload->pack != NULL) {
+        payload->pack(payload->message, p, packed);
+        if (len > packed)
+            memcpy(p + packed, payload->tail, payload->tail_len);
+    } else if (len > 0) {
         memcpy(p, payload->data, len);
-    else if (payload->pack != NULL)
-        payload->pack(payload->message, p, len);
-    if (payload->release != NULL)
-        payload->release(payload->arg);
+    }
     return p + len;
 }
 
-/* Whether it is sent from where it lies. */
-static inline bool weft__payload_by_ref(const weft__payload *payload)
+/* Its last bytes, which are sent from where they lie; empty: none. */
+static inline weft__slice weft__payload_lent(const weft__payload *payload)
 {
-    return payload->len >= WEFT__REF_BYTES && payload->data != NULL &&
-           payload->release != NULL;
+    if (payload->tail_len > 0)
+        return (weft__slice){payload->tail, payload->tail_len};
+    if (payload->len >= WEFT__REF_BYTES && payload->data != NULL &&
+        payload->release != NULL)
+        return (weft__slice){payload->data, payload->len};
+    return (weft__slice){0};
 }
+
+/* Runs release: all of it is written. */
+static inline void weft__payload_done(const weft__payload *payload)
+{
+    if (payload->release != NULL)
+        payload->release(payload->arg);
+}
+
+/* Queues the payload, len bytes with its filler, of which those that are not
+ * lent go to p, the end of the last `reserved` bytes of the queue.  ENOMEM:
+ * those are given back. */
+weft_status weft__payload_queue(weft__native *w, uint8_t *p,
+                                const weft__payload *payload, size_t len,
+                                size_t reserved);
 
 /* Handlers of data and reset frames of version 1 and of any frame of version 0.
  * ENOMEM: nothing has happened. */

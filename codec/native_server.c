@@ -230,7 +230,6 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
     weft__native *w = (weft__native *)wire;
     const weft__payload *payload = &response->payload;
     bool ok = response->status == WEFT_OK;
-    bool by_ref = ok && weft__payload_by_ref(payload);
     weft__response_head head = {
         .response = response, .message = response->message, .has_payload = ok};
     weft__frame frame = {.version = 1, .id = stream};
@@ -247,8 +246,7 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
         return WEFT_ENOENT;
     if (weft__idset_bit(found)) { /* one-way: nobody waits for it */
         weft__idset_remove_found(&w->calls, found);
-        if (payload->release != NULL)
-            payload->release(payload->arg);
+        weft__payload_done(payload);
         return WEFT_OK;
     }
     if (ok)
@@ -261,20 +259,16 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
         return WEFT_ELIMIT;
 
     frame.length = (uint32_t)(head_size + head.payload_len);
-    copied = WEFT__FRAME_HEADER + head_size + (by_ref ? 0 : head.payload_len);
+    copied = WEFT__FRAME_HEADER + head_size + head.payload_len -
+             (ok ? weft__payload_lent(payload).len : 0);
     if ((p = weft__outq_reserve(w->out, copied)) == NULL)
         return WEFT_ENOMEM;
     p = weft__response_head_put(weft__frame_put(p, &frame), &head);
-    if (!by_ref) {
-        if (ok)
-            weft__payload_put(p, payload, payload->len);
-        else if (payload->release != NULL)
-            payload->release(payload->arg);
-    } else if (weft__outq_ref(w->out, payload->data, payload->len,
-                              payload->release, payload->arg) != WEFT_OK) {
-        weft__outq_trim(w->out, copied);
-        return WEFT_ENOMEM;
-    }
+    if (!ok)
+        weft__payload_done(payload);
+    else if ((status = weft__payload_queue(w, p, payload, payload->len,
+                                           copied)) != WEFT_OK)
+        return status;
     weft__idset_remove_found(&w->calls, found);
     return WEFT_OK;
 }

@@ -108,16 +108,19 @@ static weft_status encode(encoded *e, const weft__wire_response *r)
     return WEFT_OK;
 }
 
-/* Head and, unless it goes by reference, payload. */
-static uint8_t *put(uint8_t *p, const encoded *e, bool by_ref)
+static uint8_t *put_head(uint8_t *p, const encoded *e)
+{
+    return weft__response_head_put(weft__frame_put(p, &e->frame), &e->head);
+}
+
+static uint8_t *put_whole(uint8_t *p, const encoded *e)
 {
     const weft__payload *payload = &e->head.response->payload;
 
-    p = weft__response_head_put(weft__frame_put(p, &e->frame), &e->head);
-    if (e->head.has_payload && !by_ref)
-        return weft__payload_put(p, payload, e->head.payload_len);
-    if (!e->head.has_payload && payload->release != NULL)
-        payload->release(payload->arg);
+    p = put_head(p, e);
+    if (e->head.has_payload)
+        p = weft__payload_put(p, payload, e->head.payload_len);
+    weft__payload_done(payload);
     return p;
 }
 
@@ -129,7 +132,7 @@ static weft_status park(weft__native *w, weft__v0_reply *reply,
 
     if (size > UINT32_MAX - w->wire.held || (p = weft_malloc(size)) == NULL)
         return WEFT_ENOMEM;
-    put(p, e, false);
+    put_whole(p, e);
     reply->frame = p;
     reply->size = size;
     w->wire.held += size;
@@ -141,24 +144,23 @@ static weft_status send_run(weft__native *w, const encoded *e)
 {
     weft__v0_fifo *fifo = w->v0;
     const weft__payload *payload = &e->head.response->payload;
-    bool by_ref = e->head.has_payload && weft__payload_by_ref(payload);
     uint64_t i = fifo->first + 1, end = fifo->first + fifo->n;
-    size_t parked = 0, own;
+    size_t parked = 0, own = WEFT__FRAME_HEADER + (size_t)e->frame.length;
+    weft__slice lent = {0};
     uint8_t *p;
 
     for (; i < end && at(fifo, i)->frame != NULL; i++)
         parked += at(fifo, i)->size;
-    by_ref = by_ref && parked == 0;
-    own =
-        WEFT__FRAME_HEADER + e->head_size + (by_ref ? 0 : e->head.payload_len);
+    if (e->head.has_payload && parked == 0)
+        lent = weft__payload_lent(payload);
+    own -= lent.len;
     if ((p = weft__outq_reserve(w->out, own + parked)) == NULL)
         return WEFT_ENOMEM;
-    p = put(p, e, by_ref);
-    if (by_ref && weft__outq_ref(w->out, payload->data, payload->len,
-                                 payload->release, payload->arg) != WEFT_OK) {
-        weft__outq_trim(w->out, own);
+    if (lent.len == 0)
+        p = put_whole(p, e);
+    else if (weft__payload_queue(w, put_head(p, e), payload, payload->len,
+                                 own) != WEFT_OK)
         return WEFT_ENOMEM;
-    }
     for (end = i, i = fifo->first + 1; i < end; i++) {
         weft__v0_reply *reply = at(fifo, i);
 

@@ -55,7 +55,7 @@ static void on_goodbye(void *arg)
                                                : weft_status_text(conn->status),
                              weft__conn_user(conn));
     conn->wire->ops->fini(conn->wire);
-    weft_free(conn->in);
+    weft__conn_drop_in(conn);
     weft_free(conn->why);
     free_block(conn);
 }

@@ -40,6 +40,7 @@ typedef enum weft__conn_state {
  *   else:  the beginning of a frame, of `need` bytes if that is known: it is
  * put before the next bytes in the loop's buffer. */
 typedef struct weft__inbuf {
+    size_t size; /* of the block of the loop's that this is; 0: it is none */
     size_t len, cap, off, need;
     bool raw, block;
     uint8_t data[];
@@ -50,10 +51,15 @@ typedef struct weft__inbuf {
 #define WEFT__SMALL_FRAME 4096
 #define WEFT__TINY_PART 1024
 
+/* Frames from MIN on are expected to come in rows of one size, which are read
+ * together, up to MAX of them. */
+#define WEFT__ROW_MIN 16384
+#define WEFT__ROW_MAX 16
+
 /* Output from SOON on is written when the connection has been read, to recycle
  * what it lies in while that is warm; from AT on at once. */
 #define WEFT__FLUSH_SOON 4096
-#define WEFT__FLUSH_AT 131072
+#define WEFT__FLUSH_AT 524288
 
 struct weft__conn {
     /* What every batch needs. */
@@ -71,6 +77,7 @@ struct weft__conn {
     uint32_t quiet_ms;  /* keep-alive; of the heartbeat when pinged; of the
                            pause when hungry */
     uint32_t state_ms;  /* connect, handshake, linger */
+    uint32_t row_bytes; /* size of the last frame if it was big, else 0 */
     uint16_t pauses;
     uint8_t state;   /* weft__conn_state */
     uint8_t armed;   /* the event's mask */
@@ -122,11 +129,51 @@ void weft__conn_fail(weft__conn *conn, weft_status status, const char *fmt, ...)
     WEFT_PRINTF(3, 4);
 void weft__conn_finish(weft__conn *conn);
 
+static inline size_t weft__least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* conn_read.c */
 void weft__conn_readable(weft__conn *conn);
+
+/* conn_feed.c */
+/* Bytes in the loop's buffer.  fresh: none of the first frame's has been kept
+ * before. */
+void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
+                            bool fresh);
 void weft__conn_feed_raw(weft__conn *conn); /* what was put aside */
 weft_status weft__conn_put_aside(weft__conn *conn, const void *data,
                                  size_t len);
+/* conn->in holds the beginning of a frame of `need` bytes. */
+void weft__conn_partial_kept(weft__conn *conn, size_t need, bool fresh);
+weft__inbuf *weft__inbuf_block(weft__conn *conn, size_t cap);
+void weft__inbuf_free(weft__conn *conn, weft__inbuf *in);
+/* conn->in's; ENOMEM leaves it as it was. */
+weft_status weft__conn_resize_in(weft__conn *conn, size_t cap);
+void weft__conn_drop_in(weft__conn *conn);
+void weft__conn_cannot_keep(weft__conn *conn); /* no memory: it is lost */
+bool weft__conn_stopped(weft__conn *conn);     /* by the share; tells it */
+/* Around each feed: its events, its failure, the size of its last frame, and
+ * what else came of it, given the unsent bytes before. */
+void weft__conn_on_wire(void *user, const weft__wire_event *event);
+void weft__conn_wire_failed(weft__conn *conn, weft_status status);
+void weft__conn_expect_row(weft__conn *conn, size_t size);
+void weft__conn_fed(weft__conn *conn, size_t unsent_before);
+
+/* conn_block.c: where a read for big frames goes. */
+typedef struct weft__row {
+    weft__inbuf *blocks[WEFT__ROW_MAX];
+    struct iovec iov[WEFT__ROW_MAX + 1];
+    int n, n_iov;
+    bool begun;    /* the first block is conn->in */
+    bool foreseen; /* else what follows the block goes into the shared buffer */
+} weft__row;
+/* False: nothing is known of what comes, or there is no memory. */
+bool weft__row_make(weft__row *row, weft__conn *conn, uint8_t *shared);
+/* That many bytes came, maybe none. */
+void weft__row_read(weft__row *row, weft__conn *conn, size_t bytes,
+                    const uint8_t *shared);
 
 /* conn_write.c */
 void weft__conn_flush(weft__conn *conn);

@@ -24,6 +24,8 @@ struct weft__arena_block {
 struct adopted {
     struct weft__arena_block block; /* first */
     void *memory;
+    size_t size;
+    bool loops; /* it is one of the loop's */
 };
 
 /* What a chunk's block takes before its first free byte. */
@@ -69,13 +71,15 @@ static struct weft__arena_block *take_block(weft_arena *arena, size_t size)
 
 static void give_block(weft_arena *arena, struct weft__arena_block *block)
 {
-    if (block->size == 0) {
-        weft_free(((struct adopted *)block)->memory);
-    } else if (arena->loop != NULL) {
-        weft__loop_block_put(arena->loop, block, block->size);
-    } else {
-        weft_free(block);
-    }
+    const struct adopted *adopted = (const struct adopted *)block;
+    void *memory = block->size != 0 ? block : adopted->memory;
+    size_t size = block->size != 0 ? block->size : adopted->size;
+    bool loops = block->size != 0 || adopted->loops;
+
+    if (loops && arena->loop != NULL)
+        weft__loop_block_put(arena->loop, memory, size);
+    else
+        weft_free(memory);
 }
 
 /* Chunks double with what is used: few of them, and never more idle memory than
@@ -160,7 +164,8 @@ char *weft_arena_printf(weft_arena *arena, const char *fmt, ...)
     return text;
 }
 
-weft_status weft_arena_adopt(weft_arena *arena, void *block, size_t size)
+static weft_status adopt(weft_arena *arena, void *memory, size_t size,
+                         bool loops)
 {
     struct adopted *record;
 
@@ -168,10 +173,36 @@ weft_status weft_arena_adopt(weft_arena *arena, void *block, size_t size)
         return WEFT_ELIMIT;
     if ((record = weft_arena_alloc(arena, sizeof(*record))) == NULL)
         return WEFT_ENOMEM;
-    *record = (struct adopted){{arena->blocks, 0}, block};
+    *record = (struct adopted){{arena->blocks, 0}, memory, size, loops};
     arena->blocks = &record->block;
     arena->used += size;
     return WEFT_OK;
+}
+
+weft_status weft_arena_adopt(weft_arena *arena, void *block, size_t size)
+{
+    return adopt(arena, block, size, false);
+}
+
+weft_status weft__arena_adopt_block(weft_arena *arena, void *block, size_t size)
+{
+    return adopt(arena, block, size, true);
+}
+
+bool weft__arena_owns(const weft_arena *arena, const void *p, size_t n)
+{
+    const struct weft__arena_block *block = arena->blocks;
+
+    for (; block != NULL; block = block->next) {
+        const struct adopted *adopted = (const struct adopted *)block;
+        const void *memory = block->size != 0 ? block : adopted->memory;
+        size_t size = block->size != 0 ? block->size : adopted->size;
+        uintptr_t offset = (uintptr_t)p - (uintptr_t)memory;
+
+        if (offset < size && n <= size - offset)
+            return true;
+    }
+    return false;
 }
 
 void weft_arena_fini(weft_arena *arena)

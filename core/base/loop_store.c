@@ -2,6 +2,7 @@
  * numbers, objects by layer, and the table of live loops. */
 #include "reactor_internal.h"
 
+#include <string.h>
 #include <weft/mem.h>
 
 enum {
@@ -186,6 +187,22 @@ void weft__loop_block_put(weft_loop *loop, void *memory, size_t size)
     *block = (struct weft__block){loop->blocks[class], size};
     loop->blocks[class] = block;
     loop->block_bytes += size;
+}
+
+void *weft__loop_block_resize(weft_loop *loop, void *memory, size_t old_size,
+                              size_t *size)
+{
+    void *other;
+
+    /* The C library moves the pages of what is very large. */
+    if (class_of(old_size) == WEFT__BLOCK_CLASSES &&
+        class_of(*size) == WEFT__BLOCK_CLASSES)
+        return weft_realloc(memory, *size);
+    if ((other = weft__loop_block_get(loop, size)) == NULL)
+        return NULL;
+    memcpy(other, memory, old_size < *size ? old_size : *size);
+    weft__loop_block_put(loop, memory, old_size);
+    return other;
 }
 
 uint8_t *weft__loop_read_buffer(weft_loop *loop)

@@ -48,8 +48,8 @@ void weft__server_call_free_if_done(weft__server_call *call)
 {
     weft_server *s = call->server;
 
-    if (!call->answered || call->busy > 0 || call->end_cbs != NULL ||
-        call->end_deferred.queued)
+    if (!call->answered || call->busy > 0 || call->lends ||
+        call->end_cbs != NULL || call->end_deferred.queued)
         return;
     weft__server_call_free(call);
     weft__server_reap_if_done(s);

@@ -11,8 +11,8 @@
  *      its arena and the handle go with the second.  Between them it is
  *      "unanswered", and still counts among those in flight.
  *
- *  S2. A record also outlives its handler's stack frame and its on_end
- *      callbacks.
+ *  S2. A record also outlives its handler's stack frame, its on_end callbacks,
+ *      and the output that lies in its arena.
  *
  *  S3. A server only moves forward through its phases, from deferred functions
  *      and its own timer, never on the stack of a user's call
@@ -166,6 +166,7 @@ struct weft__server_call {
     weft_status told;
     bool v0;
     bool ended, answered;
+    bool lends;   /* output that waits lies in its arena */
     uint8_t busy; /* its handler or an on_end callback is on the stack */
     weft_arena arena;
     _Alignas(max_align_t) uint8_t first[WEFT__CALL_FIRST];

@@ -4,8 +4,11 @@
 #include "offload_internal.h"
 
 #include <string.h>
+#include <weft/arena_internal.h>
 #include <weft/mem.h>
 #include <weft/protobuf.h>
+
+enum { LENT_MIN = 4096 /* bytes of a reply: less is cheaper copied */ };
 
 static bool copy_metadata(weft__server_call *call,
                           const weft__wire_event *event)
@@ -94,17 +97,53 @@ static weft_raw_request *raw_request(weft__server_call *call,
     return raw->payload == NULL ? NULL : raw;
 }
 
+/* The call stays until what it lends has been written. */
+static void on_lent_written(void *arg)
+{
+    weft__server_call *call = arg;
+
+    call->lends = false;
+    weft__server_call_free_if_done(call);
+}
+
+/* Bytes of a reply that lie in the call's own blocks, those of the request
+ * above all, are sent from there.  Not if that held up much more than is sent.
+ */
+static bool lend(weft__server_call *call, const ProtobufCMessage *message,
+                 weft__protobuf_split *split, weft__payload *payload)
+{
+    if (!weft__protobuf_split_of(split, message, LENT_MIN, &call->arena) ||
+        split->len < call->arena.used / 2 ||
+        !weft__arena_owns(&call->arena, split->data, split->len))
+        return false;
+    call->lends = true;
+    *payload = (weft__payload){
+        .len = weft__protobuf_split_size(split) + split->len,
+        .pack = weft__protobuf_split_pack,
+        .message = split,
+        .tail = split->data,
+        .tail_len = split->len,
+        .release = on_lent_written,
+        .arg = call,
+    };
+    return true;
+}
+
 static void on_closure(const ProtobufCMessage *message, void *closure_data)
 {
     weft__server_call *call = weft__server_call_to_answer(closure_data);
     weft__wire_response r = {.status = WEFT_OK};
+    weft__protobuf_split split;
 
     if (call == NULL)
         return;
     if (message != NULL) {
-        r.payload.len = weft__protobuf_size(message);
-        r.payload.pack = weft__protobuf_pack;
-        r.payload.message = message;
+        if (call->arena.used < LENT_MIN ||
+            !lend(call, message, &split, &r.payload)) {
+            r.payload.len = weft__protobuf_size(message);
+            r.payload.pack = weft__protobuf_pack;
+            r.payload.message = message;
+        }
         r.metadata = call->out_metadata;
         r.details = call->out_details;
     } else {

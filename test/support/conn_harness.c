@@ -66,7 +66,8 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
         size_t bytes;
         void *block = NULL;
 
-        if (event->input->block != NULL) {
+        if (event->input->block != NULL &&
+            event->input->consumed == event->input->len) {
             block = event->input->block;
             bytes = event->input->block_bytes;
             assert_true(bytes >= event->payload.len);
@@ -363,3 +364,43 @@ weft_status ask(recorder *r, const void *data, size_t len)
 
     return weft__conn_request(r->conn, &request, &stream);
 }
+
+/* ---- a socket that counts ---- */
+
+unsigned reads, writes;
+
+static weft_status count_readv(weft__stream_socket *s, const struct iovec *iov,
+                               int count, size_t *n)
+{
+    reads++;
+    return weft__fd_socket.readv(s, iov, count, n);
+}
+
+static weft_status count_writev(weft__stream_socket *s, const struct iovec *iov,
+                                int count, size_t *n)
+{
+    writes++;
+    return weft__fd_socket.writev(s, iov, count, n);
+}
+
+static size_t count_unsent(const weft__stream_socket *s)
+{
+    return weft__fd_socket.unsent(s);
+}
+
+static void count_close(weft__stream_socket *s)
+{
+    weft__fd_socket.close(s);
+}
+
+static void count_shutdown(weft__stream_socket *s)
+{
+    weft__fd_socket.shutdown_write(s);
+}
+
+const weft__stream_socket_ops counting = {.name = "counting",
+                                          .readv = count_readv,
+                                          .writev = count_writev,
+                                          .unsent = count_unsent,
+                                          .shutdown_write = count_shutdown,
+                                          .close = count_close};

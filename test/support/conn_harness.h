@@ -87,4 +87,8 @@ size_t drain(harness *h, int fd, size_t n, bool *end);
 
 weft_status ask(recorder *r, const void *data, size_t len);
 
+/* For conn->socket.ops: a descriptor's, which counts its reads and writes. */
+extern unsigned reads, writes;
+extern const weft__stream_socket_ops counting;
+
 #endif

@@ -254,6 +254,35 @@ static const char *compare_packed(const ProtobufCMessage *theirs,
     return memcmp(a, b, len) == 0 ? NULL : "the packed bytes differ";
 }
 
+/* What is sent in two parts is the same message: protobuf-c's unpack and pack
+ * bring it into order. */
+static const char *compare_split(const ProtobufCMessage *theirs,
+                                 const ProtobufCMessage *ours,
+                                 weft_arena *arena)
+{
+    static uint8_t a[1 << 20], b[1 << 20];
+    ProtobufCAllocator allocator = {pool_alloc, pool_free, NULL};
+    weft__protobuf_split split;
+    ProtobufCMessage *joined;
+    size_t head, len = weft__protobuf_size(ours);
+
+    if (len >= sizeof(a) || !weft__protobuf_split_of(&split, ours, 1, arena))
+        return NULL;
+    head = weft__protobuf_split_size(&split);
+    if (head + split.len != len)
+        return "the parts are not as large as the whole";
+    weft__protobuf_split_pack(&split, a, head);
+    memcpy(a + head, split.data, split.len);
+    joined = protobuf_c_message_unpack(theirs->descriptor, &allocator, len, a);
+    if (joined == NULL)
+        return "the parts are no message";
+    if (protobuf_c_message_get_packed_size(joined) != len)
+        return "the parts are another message";
+    protobuf_c_message_pack(joined, a);
+    weft__protobuf_pack(ours, b, len);
+    return memcmp(a, b, len) == 0 ? NULL : "the parts are another message";
+}
+
 static const char *compare_once(const ProtobufCMessageDescriptor *desc,
                                 const uint8_t *data, size_t len, bool borrow,
                                 const ProtobufCMessage *theirs, bool *bounded)
@@ -286,6 +315,8 @@ static const char *compare_once(const ProtobufCMessageDescriptor *desc,
         differs = "the status is another than EPROTO and ELIMIT";
     if (differs == NULL && status != WEFT_OK && theirs != NULL && !*bounded)
         differs = "ours refuses what protobuf-c takes";
+    if (differs == NULL && status == WEFT_OK)
+        differs = compare_split(theirs, ours, &arena);
     if (differs == NULL &&
         (uintptr_t)weft_arena_alloc(&arena, 1) % _Alignof(max_align_t) != 0)
         differs = "the arena is left out of line";

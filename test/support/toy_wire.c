@@ -138,6 +138,7 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
         if (left < in->need)
             return WEFT_OK;
         in->consumed += in->need;
+        in->last = in->need;
         in->need = 0;
         status = frame(t, in, p, len);
         if (status == WEFT_ENOMEM)

@@ -103,143 +103,6 @@ static void frames_may_come_byte_by_byte(void **state)
     turn_until(h, &r.closed, 1);
 }
 
-static void
-a_big_frame_comes_in_a_block_that_its_receiver_may_keep(void **state)
-{
-    harness *h = *state;
-    recorder r = {.take_blocks = true};
-    int fd = server_of(h, &r);
-    uint8_t header[TOY_HEADER];
-    uint8_t *body = calloc(1, 65536);
-
-    toy_header(header, 'Q', 1, BIG);
-    put_bytes(fd, header, sizeof header);
-    for (int i = 0; i < BIG / 65536; i++) {
-        put_bytes(fd, body, 65536);
-        turn(h);
-        turn(h);
-    }
-    turn_until(h, &r.messages, 1);
-    assert_int_equal(r.blocks, 1);
-    assert_int_equal(r.bytes, BIG);
-    free(body);
-    close(fd);
-    turn_until(h, &r.closed, 1);
-}
-
-/* Any mix of sizes, cuts, budgets and pauses: the sums agree. */
-static uint32_t dice = 1;
-
-static uint32_t roll(uint32_t n)
-{
-    dice = dice * 1664525u + 1013904223u; /* Numerical Recipes' LCG */
-    return (uint32_t)((uint64_t)dice * n >> 32);
-}
-
-static void pause_sometimes(recorder *r, const weft__wire_event *event)
-{
-    (void)event;
-    if (roll(5) == 0)
-        weft__conn_pause(r->conn);
-}
-
-static size_t random_frames(uint8_t *bytes, size_t size, unsigned *n,
-                            uint32_t *sum)
-{
-    static const uint32_t most[] = {10, 300, 4200, 20000, 90000};
-    size_t at = 0, len;
-
-    *n = 0;
-    *sum = 0;
-    while ((len = roll(most[roll(5)])) + TOY_HEADER <= size - at) {
-        toy_header(bytes + at, 'Q', ++*n, len);
-        at += TOY_HEADER;
-        for (size_t i = 0; i < len; i++) {
-            bytes[at + i] = (uint8_t)roll(256);
-            *sum = *sum * 31 + bytes[at + i];
-        }
-        at += len;
-    }
-    return at;
-}
-
-static void whatever_the_sizes_and_cuts_nothing_is_lost(void **state)
-{
-    enum { ROUNDS = 150, SIZE = 300000 };
-    harness *h = *state;
-    uint8_t *bytes = malloc(SIZE);
-
-    for (dice = 1; dice <= ROUNDS;) {
-        uint32_t seed = dice, sum;
-        unsigned n, turns = 0;
-        recorder r = {.on_event = pause_sometimes};
-        size_t len = random_frames(bytes, SIZE, &n, &sum), sent = 0;
-        int fd;
-
-        r.take_blocks = roll(2) == 0;
-        h->server.frames_per_wakeup = 1 + roll(8);
-        fd = server_of(h, &r);
-        while (r.messages < n) {
-            size_t part = 1 + roll(roll(2) == 0 ? 100 : 40000);
-
-            if (part > len - sent)
-                part = len - sent;
-            if (part > 0) {
-                ssize_t put =
-                    send(fd, bytes + sent, part, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-                sent += put > 0 ? (size_t)put : 0;
-            }
-            turn(h);
-            while (r.conn->pauses > 0 && roll(2) == 0)
-                weft__conn_resume(r.conn);
-            assert_true(++turns < 100000);
-        }
-        if (r.sum != sum)
-            print_error("seed %u\n", seed);
-        assert_int_equal(r.sum, sum);
-        while (r.conn != NULL && r.conn->pauses > 0)
-            weft__conn_resume(r.conn);
-        close(fd);
-        turn_until(h, &r.closed, 1);
-        assert_string_equal(r.why, "peer closed");
-        dice = seed + 1;
-    }
-    free(bytes);
-}
-
-static void what_follows_a_big_frame_in_the_same_read_is_not_lost(void **state)
-{
-    static const size_t sizes[] = {5000, 20000, 60000, 150000};
-    harness *h = *state;
-    uint8_t *bytes = malloc(2 * TOY_HEADER + 150000 + 9);
-
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        size_t len = 2 * TOY_HEADER + sizes[i] + 9;
-        recorder whole = {0}, cut = {.take_blocks = true};
-        int fd = server_of(h, &whole), other = server_of(h, &cut);
-
-        toy_header(bytes, 'Q', 1, sizes[i]);
-        for (size_t j = 0; j < sizes[i]; j++)
-            bytes[TOY_HEADER + j] = (uint8_t)(j * 31 >> 2);
-        toy_header(bytes + TOY_HEADER + sizes[i], 'Q', 2, 9);
-        memcpy(bytes + 2 * TOY_HEADER + sizes[i], "behind it", 9);
-        put_bytes(fd, bytes, len);
-        turn_until(h, &whole.messages, 2);
-        put_bytes(other, bytes, 2000);
-        settle(h);
-        put_bytes(other, bytes + 2000, len - 2000);
-        turn_until(h, &cut.messages, 2);
-        assert_int_equal(cut.sum, whole.sum);
-        assert_int_equal(cut.blocks, 1);
-        close(fd);
-        close(other);
-        turn_until(h, &whole.closed, 1);
-        turn_until(h, &cut.closed, 1);
-    }
-    free(bytes);
-}
-
 static void frames_beyond_the_budget_wait_for_the_next_round(void **state)
 {
     harness *h = *state;
@@ -300,45 +163,6 @@ static void pauses_are_counted_and_stop_in_the_middle_of_a_buffer(void **state)
 }
 
 /* ---- writing ---- */
-
-static unsigned reads, writes;
-
-static weft_status count_readv(weft__stream_socket *s, const struct iovec *iov,
-                               int count, size_t *n)
-{
-    reads++;
-    return weft__fd_socket.readv(s, iov, count, n);
-}
-
-static weft_status count_writev(weft__stream_socket *s, const struct iovec *iov,
-                                int count, size_t *n)
-{
-    writes++;
-    return weft__fd_socket.writev(s, iov, count, n);
-}
-
-static size_t count_unsent(const weft__stream_socket *s)
-{
-    return weft__fd_socket.unsent(s);
-}
-
-static void count_close(weft__stream_socket *s)
-{
-    weft__fd_socket.close(s);
-}
-
-static void count_shutdown(weft__stream_socket *s)
-{
-    weft__fd_socket.shutdown_write(s);
-}
-
-static const weft__stream_socket_ops counting = {.name = "counting",
-                                                 .readv = count_readv,
-                                                 .writev = count_writev,
-                                                 .unsent = count_unsent,
-                                                 .shutdown_write =
-                                                     count_shutdown,
-                                                 .close = count_close};
 
 static void a_burst_of_requests_costs_one_read_and_one_write(void **state)
 {
@@ -409,7 +233,7 @@ static void much_output_is_written_at_once(void **state)
 {
     harness *h = *state;
     recorder r = {
-        .echo = true, .answer_bytes = 200000, .on_event = note_writes};
+        .echo = true, .answer_bytes = 600000, .on_event = note_writes};
     int fd = server_of(h, &r);
     bool end;
 
@@ -419,8 +243,8 @@ static void much_output_is_written_at_once(void **state)
     put_frame(fd, 'Q', 1, 1);
     turn_until(h, &r.messages, 1);
     assert_int_equal(reads, 1);
-    assert_int_equal(drain(h, fd, 200000 + TOY_HEADER, &end),
-                     200000 + TOY_HEADER);
+    assert_int_equal(drain(h, fd, 600000 + TOY_HEADER, &end),
+                     600000 + TOY_HEADER);
     close(fd);
     turn_until(h, &r.closed, 1);
 }
@@ -765,9 +589,6 @@ int main(void)
         T(a_request_is_answered),
         T(frames_may_be_split_at_every_byte),
         T(frames_may_come_byte_by_byte),
-        T(a_big_frame_comes_in_a_block_that_its_receiver_may_keep),
-        T(whatever_the_sizes_and_cuts_nothing_is_lost),
-        T(what_follows_a_big_frame_in_the_same_read_is_not_lost),
         T(frames_beyond_the_budget_wait_for_the_next_round),
         T(pauses_are_counted_and_stop_in_the_middle_of_a_buffer),
         T(a_burst_of_requests_costs_one_read_and_one_write),

@@ -28,4 +28,23 @@ size_t weft__protobuf_size(const ProtobufCMessage *message);
  * found to take. */
 void weft__protobuf_pack(const void *message, uint8_t *out, size_t size);
 
+/* A message whose longest bytes field is sent from where it lies, behind all
+ * others: the order of fields means nothing to who reads it. */
+typedef struct weft__protobuf_split {
+    const ProtobufCMessage *rest; /* the message without that field */
+    uint32_t number;
+    const uint8_t *data;
+    size_t len;
+} weft__protobuf_split;
+
+/* Finds a bytes field, not a repeated or required one, of at least min bytes;
+ * the copy without it lies in arena.  False: there is none, or no memory. */
+bool weft__protobuf_split_of(weft__protobuf_split *out,
+                             const ProtobufCMessage *message, size_t min,
+                             weft_arena *arena);
+/* All that stands before data; pack is for weft__payload.pack, with the split
+ * as the message. */
+size_t weft__protobuf_split_size(const weft__protobuf_split *split);
+void weft__protobuf_split_pack(const void *split, uint8_t *out, size_t size);
+
 #endif /* WEFT_PROTOBUF_H */

@@ -52,12 +52,13 @@ typedef struct weft__wire_input {
     const uint8_t *data;
     size_t len;
     uint32_t max_frames; /* yields after this many; 0: no bound */
-    void *block;         /* data lies in this block of weft_malloc's, or NULL */
+    void *block;         /* data lies in this block of the loop's, or NULL */
     size_t block_bytes;
     weft__wire_sink sink;
     void *user;
     /* out: */
     size_t consumed;  /* whole frames only */
+    size_t last;      /* of them: the size of the last one */
     size_t need;      /* bytes, from data + consumed, of the frame that is not
                          complete yet; 0 when not known */
     bool block_taken; /* an event's receiver keeps block (see keep_block) */
@@ -115,14 +116,17 @@ struct weft__wire_event {
 bool weft__wire_keep_block(const weft__wire_event *event, weft_arena *arena);
 
 /* A message on its way out: bytes, or something that packs itself into exactly
- * len bytes. */
+ * len bytes; or into all but the last tail_len of them, which lie at tail. */
 typedef struct weft__payload {
     size_t len;
     const void *data;
     void (*pack)(const void *message, uint8_t *out, size_t len); /* no data */
     const void *message;
-    /* Set: data stays valid until release(arg), so large ones are not copied.
-     * Runs exactly once if the send function returned OK, maybe before. */
+    const void *tail; /* with pack and release only */
+    size_t tail_len;
+    /* Set: data and tail stay valid until release(arg), so large ones are not
+     * copied.  Runs exactly once if the send function returned OK, maybe
+     * before. */
     void (*release)(void *arg);
     void *arg;
 } weft__payload;

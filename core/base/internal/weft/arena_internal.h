@@ -32,4 +32,13 @@ static inline void weft__arena_fini(weft_arena *arena)
         weft_arena_fini(arena);
 }
 
+/* weft_arena_adopt() for a block of weft__loop_block_get(), which goes back to
+ * the arena's loop. */
+weft_status weft__arena_adopt_block(weft_arena *arena, void *block,
+                                    size_t size);
+
+/* Whether n bytes at p lie in one block of the arena's, adopted or its own; the
+ * first chunk, which is its owner's, is none. */
+bool weft__arena_owns(const weft_arena *arena, const void *p, size_t n);
+
 #endif /* WEFT_ARENA_INTERNAL_H */

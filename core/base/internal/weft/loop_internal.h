@@ -89,10 +89,14 @@ bool weft__loop_chunks_scarce(const weft_loop *loop);
  * is put back.  A block is the C library's: weft_free() may release it too. */
 void *weft__loop_block_get(weft_loop *loop, size_t *size);
 void weft__loop_block_put(weft_loop *loop, void *memory, size_t size);
+/* The same memory, or a copy of its first bytes, with room for *size; NULL: out
+ * of memory, and it is as it was. */
+void *weft__loop_block_resize(weft_loop *loop, void *memory, size_t old_size,
+                              size_t *size);
 
 /* The one buffer that reads go into; its content is valid until the callback
  * returns.  NULL: out of memory. */
-#define WEFT__READ_BYTES 262144
+#define WEFT__READ_BYTES 278528
 uint8_t *weft__loop_read_buffer(weft_loop *loop);
 
 /* What must end before the loop does: servers, channels, watches.  close is

@@ -46,7 +46,8 @@ WEFT_API weft_status weft_call_reply_ref(weft_call *call, const void *data,
                                          void *arg);
 
 /* Memory that goes with the call; not zeroed.  NULL: none, or over the call's
- * budget. */
+ * budget.  A reply's longest bytes field (4 KiB or more, not repeated, not
+ * required) is sent from it without a copy. */
 WEFT_API void *weft_call_alloc(weft_call *call, size_t size);
 
 /* Tells once how the call ended: OK or what the peer was told; CANCELLED when
