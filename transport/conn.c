@@ -275,7 +275,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     }
     if ((what & conn->armed & ~wanted(conn)) != 0)
         arm(conn, wanted(conn));
-    weft__loop_leave(loop);
+    weft__loop_leave_last(loop);
 }
 
 static void on_service(void *arg)

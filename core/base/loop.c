@@ -158,8 +158,14 @@ static weft_status round_once(weft_loop *loop, int flags)
             flags = WEFT__ROUND; /* they may have changed what we wait for */
         }
     }
+    if (loop->batch_queued)
+        flags = WEFT__ROUND;
+    loop->batch_open = loop->own_base;
     result = event_base_loop(loop->base, flags);
     loop->expired = false;
+    if (weft__batch_due(loop))
+        weft__batch_end(loop);
+    loop->batch_open = false;
     return result < 0 ? WEFT_EIO : WEFT_OK;
 }
 
@@ -176,6 +182,8 @@ static void end(weft_loop *loop)
     loop->stop = false;
     if (loop->closed)
         weft__loop_finalize(loop);
+    else if (loop->batch_queued)
+        weft__batch_wake(loop); /* whoever dispatches next */
 }
 
 weft_status weft_loop_run(weft_loop *loop)

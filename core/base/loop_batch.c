@@ -7,11 +7,26 @@ static void batch_reset(weft__batch *batch)
     batch->tail = &batch->head;
 }
 
-static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
-                  void (*fn)(void *), void *arg)
+/* A loop that dispatches a base of its own looks for the end of the batch in
+ * each round, which costs less than an event. */
+static bool looked_for(const weft_loop *loop)
+{
+    return loop->in_run && loop->own_base;
+}
+
+void weft__batch_wake(weft_loop *loop)
 {
     static const struct timeval at_once;
 
+    /* I2: activating itself would keep everything else from running.  (But it
+     * cannot fail, and libevent may be out of memory.) */
+    if (!loop->batch_running || event_add(&loop->batch_event, &at_once) != 0)
+        event_active(&loop->batch_event, EV_TIMEOUT, 0);
+}
+
+static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
+                  void (*fn)(void *), void *arg)
+{
     if (d->queued)
         return;
     *d = (weft__deferred){.queued = true, .fn = fn, .arg = arg};
@@ -20,10 +35,8 @@ static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
     if (loop->batch_queued)
         return;
     loop->batch_queued = true;
-    /* I2: activating itself would keep everything else from running.  (But it
-     * cannot fail, and libevent may be out of memory.) */
-    if (!loop->batch_running || event_add(&loop->batch_event, &at_once) != 0)
-        event_active(&loop->batch_event, EV_TIMEOUT, 0);
+    if (!looked_for(loop))
+        weft__batch_wake(loop);
 }
 
 void weft__loop_flush_later(weft_loop *loop, weft__deferred *d,
@@ -89,7 +102,7 @@ void weft__batch_run(weft_loop *loop)
     if (loop->batch_running)
         return;
     loop->batch_running = true;
-    loop->batch_queued = false;
+    loop->batch_queued = loop->batch_open = false;
     move(&loop->flushes_running, &loop->flushes);
     move(&loop->deferred_running, &loop->deferred);
     run(&loop->flushes_running);
@@ -104,16 +117,34 @@ bool weft__batch_empty(const weft_loop *loop)
            loop->deferred_running.head == NULL;
 }
 
+bool weft__batch_due(const weft_loop *loop)
+{
+    return loop->batch_open && loop->batch_queued;
+}
+
+/* libevent has taken the callback that runs out of what is active. */
+bool weft__batch_due_now(const weft_loop *loop)
+{
+    return weft__batch_due(loop) &&
+           event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) == 0;
+}
+
+void weft__batch_end(weft_loop *loop)
+{
+    weft__loop_enter(loop, "end of batch");
+    weft__batch_run(loop);
+    weft__loop_leave(loop);
+    weft__loop_after_batch(loop);
+}
+
 static void on_batch(evutil_socket_t fd, short what, void *arg)
 {
     weft_loop *loop = arg;
 
     (void)fd;
     (void)what;
-    weft__loop_enter(loop, "end of batch");
-    weft__batch_run(loop);
-    weft__loop_leave(loop);
-    weft__loop_after_batch(loop);
+    if (!looked_for(loop))
+        weft__batch_end(loop);
 }
 
 void weft__batch_init(weft_loop *loop)

@@ -21,7 +21,8 @@ void weft__loop_enter(weft_loop *loop, const char *name)
 {
     if (loop->depth++ > 0)
         return;
-    weft__index_own(loop);
+    if (!loop->in_run) /* a run has said so at its beginning */
+        weft__index_own(loop);
     weft__loop_read_clock(loop);
     loop->entered_ns = loop->span_seen_ns = loop->now_ns;
     loop->entered_name = name;
@@ -43,6 +44,17 @@ void weft__loop_leave(weft_loop *loop)
         loop->lag.max_us = loop->lag.last_us;
     if (loop->warn_ns != 0 && held_ns > loop->warn_ns && !loop->late_said)
         say_late(loop, loop->entered_name, held_ns);
+}
+
+void weft__loop_leave_last(weft_loop *loop)
+{
+    bool ends = loop->depth == 1 && weft__batch_due_now(loop);
+
+    if (ends)
+        weft__batch_run(loop);
+    weft__loop_leave(loop);
+    if (ends)
+        weft__loop_after_batch(loop);
 }
 
 void weft__loop_touch(weft_loop *loop)

@@ -124,7 +124,7 @@ static void on_wakeup(evutil_socket_t fd, short what, void *arg)
         run_first(loop);
     if (loop->posts != NULL)
         weft__wakeup_signal(&loop->wakeup); /* go on in the next round */
-    weft__loop_leave(loop);
+    weft__loop_leave_last(loop);
 }
 
 weft_status weft__posts_init(weft_loop *loop)

@@ -63,8 +63,9 @@ struct weft_loop {
 
     /* The end of the batch (loop_batch.c). */
     struct event batch_event;
-    bool batch_queued;  /* the event is on its way */
+    bool batch_queued;  /* its end is on its way */
     bool batch_running; /* I2 */
+    bool batch_open;    /* a round of ours, whose batch has not ended */
     weft__batch flushes, deferred;
     weft__batch flushes_running, deferred_running;
     weft__deferred *buried; /* runs last of all */
@@ -124,7 +125,11 @@ bool weft__loop_forked(weft_loop *loop, const char *doing); /* and says so */
 
 /* loop_batch.c */
 void weft__batch_init(weft_loop *loop);
+void weft__batch_wake(weft_loop *loop); /* its event comes */
 void weft__batch_run(weft_loop *loop);
+void weft__batch_end(weft_loop *loop); /* runs it as a callback of its own */
+bool weft__batch_due(const weft_loop *loop);     /* by the end of this round */
+bool weft__batch_due_now(const weft_loop *loop); /* no callback is to come */
 bool weft__batch_empty(const weft_loop *loop);
 
 /* loop_post.c */

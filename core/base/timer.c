@@ -269,7 +269,7 @@ static void on_wheel(evutil_socket_t fd, short what, void *arg)
         weft__wheel_arm(loop);
     else
         weft__wheel_expire(loop);
-    weft__loop_leave(loop);
+    weft__loop_leave_last(loop);
 }
 
 void weft__wheel_init(weft_loop *loop)

@@ -233,6 +233,60 @@ static void a_batch_of_callbacks_is_flushed_once_at_its_end(void **state)
         event_free(readers[i]);
 }
 
+static void on_last_reader(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    weft__loop_enter(t.loop, "reader");
+    note(arg);
+    weft__loop_flush_later(t.loop, &flush, note, "F");
+    weft__loop_leave_last(t.loop);
+    note("/");
+}
+
+static void the_last_callback_of_a_round_ends_its_batch(void **state)
+{
+    struct event *own;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        readers[i] =
+            event_new(weft_loop_base(t.loop), -1, 0, on_last_reader, "r");
+        event_active(readers[i], EV_READ, 0);
+    }
+    assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
+    assert_string_equal(trace, "r/r/rF/");
+    /* Not while others are to come, nor twice in a round. */
+    own = event_new(weft_loop_base(t.loop), -1, 0, on_reader, NULL);
+    event_active(readers[0], EV_READ, 0);
+    event_active(own, EV_READ, 0);
+    trace[0] = '\0';
+    assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
+    assert_string_equal(trace, "r/rF");
+    event_free(own);
+    for (i = 0; i < 3; i++)
+        event_free(readers[i]);
+}
+
+static void note_and_defer(void *what)
+{
+    note(what);
+    weft__loop_defer(t.loop, &flush, note, "d");
+}
+
+static void what_a_run_leaves_comes_when_the_base_is_dispatched(void **state)
+{
+    weft__deferred first = {0};
+
+    (void)state;
+    weft__loop_flush_later(t.loop, &first, note_and_defer, "f");
+    assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
+    assert_string_equal(trace, "f");
+    event_base_loop(weft_loop_base(t.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    assert_string_equal(trace, "fd");
+}
+
 static weft__deferred again;
 
 static void note_and_queue_again(void *what)
@@ -586,6 +640,8 @@ int main(void)
         TEST(the_time_is_that_of_the_wakeup_inside_callbacks_only),
         TEST(flushes_run_before_the_deferred_in_the_order_of_queueing),
         TEST(a_batch_of_callbacks_is_flushed_once_at_its_end),
+        TEST(the_last_callback_of_a_round_ends_its_batch),
+        TEST(what_a_run_leaves_comes_when_the_base_is_dispatched),
         TEST(what_is_queued_at_the_end_waits_for_the_next_batch),
         TEST(undefer_takes_it_out_wherever_it_waits),
         TEST(a_deferred_function_may_undefer_one_of_its_batch),

@@ -2,15 +2,18 @@
  *
  * A round: libevent dispatches a batch of callbacks, each between enter and
  * leave.  Whatever they queue with weft__loop_flush_later() and
- * weft__loop_defer() runs once at the end of the batch, from one event of ours
- * that the first of them activates: all flushes first, then the deferred.  A
- * wrapped base has no hook for this, which is why it is an event.
+ * weft__loop_defer() runs once at the end of the batch: all flushes first, then
+ * the deferred.  weft_loop_run() and its kin look for it in each round, at the
+ * latest when all callbacks are through; a base that the application dispatches
+ * has no hook for this, so there it is an event of ours, which the first of
+ * them activates.
  *
- *  I1. A deferred function runs with no callback of Weft's on the stack.
- *  I2. Work queued while the end of the batch runs waits for the next batch,
- *      which an event_add with zero timeout brings about (never event_active on
- *      oneself, which starves timers and other connections).
- *  I3. weft_loop_free() runs what is queued once more. */
+ *  I1. A deferred function runs with no callback of Weft's on the stack, but
+ * for the end of one that called weft__loop_leave_last(). I2. Work queued while
+ * the end of the batch runs waits for the next batch, which a round that does
+ * not wait, or an event_add with zero timeout, brings about (never event_active
+ * on oneself, which starves timers and other connections). I3. weft_loop_free()
+ * runs what is queued once more. */
 #ifndef WEFT_LOOP_INTERNAL_H
 #define WEFT_LOOP_INTERNAL_H
 
@@ -38,6 +41,10 @@ void weft__loop_undefer(weft_loop *loop, weft__deferred *d);
  * name (static) says what runs.  They nest. */
 void weft__loop_enter(weft_loop *loop, const char *name);
 void weft__loop_leave(weft_loop *loop);
+/* The same as the very last thing before libevent's own code: runs the end of
+ * the batch if this was its last callback, which saves two readings of the
+ * clock.  What the callback was about may be gone then. */
+void weft__loop_leave_last(weft_loop *loop);
 
 /* At the head of every public function that reads the time: outside of our
  * callbacks the cached clock may be old. */
