@@ -7,10 +7,16 @@
 
 enum { FAIL_TEXT = 1024 /* longest message of weft_call_failf() */ };
 
+_Thread_local weft__server_call *weft__server_call_running;
+
 weft__server_call *weft__server_call_get(weft_call *call)
 {
-    return weft__handle_get((uint64_t)(uintptr_t)call,
-                            WEFT__HANDLE_SERVER_CALL);
+    uint64_t handle = (uint64_t)(uintptr_t)call;
+    weft__server_call *it = weft__server_call_running;
+
+    if (it == NULL || it->handle != handle)
+        it = weft__handle_get(handle, WEFT__HANDLE_SERVER_CALL);
+    return it != NULL && !it->answered ? it : NULL;
 }
 
 weft__server_call *weft__server_call_to_answer(weft_call *call)

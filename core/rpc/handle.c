@@ -163,6 +163,17 @@ void weft__handle_drop(weft_loop *loop, uint64_t handle)
     drop(weft__loop_local_get(loop, WEFT__LOCAL_CALLS), handle);
 }
 
+uint64_t weft__handle_renew(weft_loop *loop, uint64_t handle)
+{
+    const handle_table *t = weft__loop_local_get(loop, WEFT__LOCAL_CALLS);
+    slot *s = slot_at(t, slot_of(handle));
+
+    if (++s->generation != 0)
+        return handle + 1;
+    s->object = NULL; /* used up */
+    return 0;
+}
+
 bool weft__handle_stale(uint64_t handle)
 {
     handle_table *t = table_by_handle(handle);

@@ -30,6 +30,9 @@ void *weft__handle_get(uint64_t handle, weft__handle_kind kind);
 void weft__handle_free(uint64_t handle);
 /* The same for who knows the loop, and that it is its own. */
 void weft__handle_drop(weft_loop *loop, uint64_t handle);
+/* The next one that leads to the same object, for its next life: those before
+ * it are stale.  On the handle's own loop; 0: this slot has no more. */
+uint64_t weft__handle_renew(weft_loop *loop, uint64_t handle);
 /* Counts a look-up that missed although its handle was given out once (a second
  * answer); false: the handle is of another thread's loop, or of none. */
 bool weft__handle_stale(uint64_t handle);

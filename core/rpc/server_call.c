@@ -9,7 +9,8 @@ enum { CALLS_KEPT = 4096 };
 
 /* ---- Records ---- */
 
-weft__server_call *weft__server_call_new(weft_server *s)
+/* Last in, first out: the warm one. */
+static weft__server_call *record_get(weft_server *s)
 {
     weft__link *pooled = s->call_pool.next;
     weft__server_call *call;
@@ -17,11 +18,37 @@ weft__server_call *weft__server_call_new(weft_server *s)
     if (pooled != &s->call_pool) {
         weft__ring_remove(pooled);
         s->n_call_pool--;
-        call = WEFT__OF(weft__server_call, link, pooled);
-    } else if ((call = weft_malloc(WEFT__CALL_BYTES)) == NULL) {
-        return NULL;
+        return WEFT__OF(weft__server_call, link, pooled);
     }
-    memset(call, 0, offsetof(weft__server_call, first));
+    if ((call = weft_malloc(WEFT__CALL_BYTES)) != NULL) {
+        call->link = (weft__link){NULL, NULL};
+        call->handle = 0;
+    }
+    return call;
+}
+
+static void record_put(weft_server *s, weft__server_call *call)
+{
+    if (s->n_call_pool >= CALLS_KEPT) {
+        weft__handle_free(call->handle);
+        weft_free(call);
+        return;
+    }
+    if (call->answered)
+        call->handle = weft__handle_renew(s->loop, call->handle);
+    s->n_call_pool++;
+    weft__ring_push(s->call_pool.next, &call->link);
+}
+
+weft__server_call *weft__server_call_new(weft_server *s)
+{
+    weft__server_call *call = record_get(s);
+
+    if (call == NULL)
+        return NULL;
+    memset(&call->conn_link, 0,
+           offsetof(weft__server_call, v0) -
+               offsetof(weft__server_call, conn_link));
     weft__arena_init(&call->arena, s->loop, call->first, WEFT__CALL_FIRST,
                      s->conf.max_call_bytes);
     call->server = s;
@@ -30,17 +57,9 @@ weft__server_call *weft__server_call_new(weft_server *s)
 
 void weft__server_call_free(weft__server_call *call)
 {
-    weft_server *s = call->server;
-
     weft__ring_remove(&call->link);
     weft__arena_fini(&call->arena);
-    if (s->n_call_pool >= CALLS_KEPT) {
-        weft_free(call);
-        return;
-    }
-    s->n_call_pool++;
-    /* Last in, first out: the warm one. */
-    weft__ring_push(s->call_pool.next, &call->link);
+    record_put(call->server, call);
 }
 
 /* S2. */
@@ -81,8 +100,11 @@ void weft__server_calls_free_all(weft_server *s)
         weft__loop_bury(s->loop, &call->end_deferred, free_buried, call);
     }
     while ((it = s->call_pool.next) != &s->call_pool) {
+        weft__server_call *call = WEFT__OF(weft__server_call, link, it);
+
+        weft__handle_free(call->handle);
         weft__ring_remove(it);
-        weft_free(it);
+        weft_free(call);
     }
 }
 
@@ -110,9 +132,13 @@ static void on_ended(void *arg)
 
 void weft__server_call_tell_end(weft__server_call *call)
 {
-    if (call->end_cbs != NULL)
-        weft__loop_defer(call->server->loop, &call->end_deferred, on_ended,
-                         call);
+    weft_server *s = call->server;
+
+    if (call->end_cbs == NULL)
+        return;
+    if (call->link.next == NULL) /* answered, and its handler not back yet */
+        weft__ring_push(&s->calls, &call->link);
+    weft__loop_defer(s->loop, &call->end_deferred, on_ended, call);
 }
 
 /* First end: r is NULL when there is nobody to tell. */
@@ -154,15 +180,15 @@ static void answered(weft__server_call *call)
 {
     weft_server *s = call->server;
 
-    call->answered = true;
-    weft__handle_drop(s->loop, call->handle);
+    call->answered = true; /* no handle leads to it from here on */
     s->n_calls--;
     if (call->conn != NULL) {
         weft__ring_remove(&call->conn_link);
         call->conn->in_flight--;
         call->conn = NULL;
     }
-    weft__budget_release(s, call->charged_bytes);
+    if (call->charged_bytes > 0)
+        weft__budget_release(s, call->charged_bytes);
     weft__shard_changed(s);
     weft__server_call_free_if_done(call);
 }

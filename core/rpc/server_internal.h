@@ -141,33 +141,40 @@ typedef struct weft__end_cb {
 #define WEFT__CALL_FIRST 576
 
 struct weft__server_call {
-    weft__link link;      /* server->calls, oldest first, to the end */
-    weft__link conn_link; /* conn->calls, until answered */
-    weft_server *server;
-    weft__server_conn *conn; /* NULL: gone */
-    weft__stream_id stream;
-    uint64_t handle;
-    const weft__method *method; /* NULL: the fallback's */
-    const char *service, *name, *path;
-    const char *peer; /* once conn is gone */
-    const char *content_type, *trace;
+    /* The record's, also while it is pooled. */
+    weft__link link; /* server->calls, oldest first, if it outlives the return
+                        of its handler */
+    uint64_t handle; /* another one for each call; 0: none yet */
+
+    /* Cleared for each call. */
+    weft__link conn_link; /* conn->calls, until answered, likewise */
     weft_metadata metadata;
     weft_metadata out_metadata;
     weft__slice out_details;
-    uint64_t begun_ns;
-    uint64_t deadline_ms; /* UINT64_MAX: none */
-    uint32_t timeout_ms;
-    size_t payload_bytes, charged_bytes;
     weft_timer timer;
     weft__end_cb *end_cbs;
     weft__deferred end_deferred;
     weft__under *unders;
     struct weft__offload *offload; /* its handler is on a pool; or NULL */
-    weft_status told;
-    bool v0;
+    size_t charged_bytes;
     bool ended, answered;
     bool lends;   /* output that waits lies in its arena */
     uint8_t busy; /* its handler or an on_end callback is on the stack */
+
+    /* Set for each call. */
+    bool v0;
+    weft_status told;
+    weft_server *server;
+    weft__server_conn *conn; /* NULL: gone */
+    weft__stream_id stream;
+    const weft__method *method; /* NULL: the fallback's */
+    const char *service, *name, *path;
+    const char *peer; /* once conn is gone */
+    const char *content_type, *trace;
+    uint64_t begun_ns;
+    uint64_t deadline_ms; /* UINT64_MAX: none */
+    uint32_t timeout_ms;
+    size_t payload_bytes;
     weft_arena arena;
     _Alignas(max_align_t) uint8_t first[WEFT__CALL_FIRST];
 };
@@ -239,6 +246,8 @@ void weft__server_count_refusal(weft__server_conn *sc,
                                 const weft__wire_event *event,
                                 weft_status status);
 
+/* The call whose handler is on this thread's stack, which needs no look-up. */
+extern _Thread_local weft__server_call *weft__server_call_running;
 /* NULL: stale (not counted). */
 weft__server_call *weft__server_call_get(weft_call *call);
 /* NULL: stale, counted as a second answer. */

@@ -65,11 +65,12 @@ static bool copy_names(weft__server_call *call, const weft__wire_event *event,
         call->service = copy_slice(arena, service);
         call->name = copy_slice(arena, name);
         call->path = copy_slice(arena, event->path);
+        if (call->service == NULL || call->name == NULL || call->path == NULL)
+            return false;
     }
     call->content_type = copy_slice(arena, event->content_type);
     call->trace = copy_slice(arena, event->trace);
-    return call->service != NULL && call->name != NULL && call->path != NULL &&
-           call->content_type != NULL && call->trace != NULL;
+    return call->content_type != NULL && call->trace != NULL;
 }
 
 /* A raw payload: a big frame's own block moves into the arena. */
@@ -154,14 +155,29 @@ static void on_closure(const ProtobufCMessage *message, void *closure_data)
     weft__server_call_answer(call, &r);
 }
 
-/* Everything that a handler may use is in place: runs it. */
+/* Its handler has returned without an answer. */
+static void stays(weft__server_call *call, size_t request_bytes)
+{
+    weft__ring_push(&call->server->calls, &call->link);
+    weft__ring_push(&call->conn->calls, &call->conn_link);
+    call->charged_bytes = request_bytes;
+    weft__budget_charge(call->conn, request_bytes);
+    if (call->deadline_ms != UINT64_MAX)
+        weft__server_call_arm(call);
+}
+
+/* Everything that a handler may use is in place: runs it.  A call that is
+ * answered at once needs neither lists nor a timer. */
 static void run_handler(weft__server_call *call, weft__handler handler,
                         const ProtobufCMessage *in, const weft_raw_request *raw)
 {
     weft_server *s = call->server;
     weft_call *handle = (weft_call *)(uintptr_t)call->handle;
+    weft__server_call *around = weft__server_call_running;
+    size_t request_bytes = call->arena.used;
 
     call->busy++;
+    weft__server_call_running = call;
     weft__loop_span_begin(s->loop, call->path);
     if (raw != NULL)
         s->fallback(handle, raw, s->fallback_user);
@@ -170,25 +186,22 @@ static void run_handler(weft__server_call *call, weft__handler handler,
     else
         handler(call->method->impl, in, on_closure, handle);
     weft__loop_span_end(s->loop);
+    weft__server_call_running = around;
     call->busy--;
-    /* A call that was answered at once has needed no timer. */
-    if (!call->ended && call->deadline_ms != UINT64_MAX)
-        weft__server_call_arm(call);
-    weft__server_call_free_if_done(call);
+    if (call->answered)
+        weft__server_call_free_if_done(call);
+    else
+        stays(call, request_bytes);
 }
 
-static void enlist(weft__server_conn *sc, weft__server_call *call)
+static void count(weft__server_conn *sc)
 {
     weft_server *s = sc->server;
 
-    weft__ring_push(&s->calls, &call->link);
-    weft__ring_push(&sc->calls, &call->conn_link);
     sc->in_flight++;
     s->n_calls++;
     s->n_active++;
     weft__shard_changed(s);
-    call->charged_bytes = call->arena.used;
-    weft__budget_charge(sc, call->charged_bytes);
 }
 
 static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
@@ -270,10 +283,12 @@ void weft__server_call_begin(weft__server_conn *sc,
         if (raw == NULL)
             goto no_memory;
     }
-    call->handle = weft__handle_new(s->loop, WEFT__HANDLE_SERVER_CALL, call);
+    if (call->handle == 0) /* a new record */
+        call->handle =
+            weft__handle_new(s->loop, WEFT__HANDLE_SERVER_CALL, call);
     if (call->handle == 0)
         goto no_memory;
-    enlist(sc, call);
+    count(sc);
     run_handler(call, handler, in, raw);
     return;
 no_memory:

@@ -53,6 +53,19 @@ static void a_stale_handle_never_leads_to_the_slot_s_next_object(void **state)
     weft__handle_free(h);
 }
 
+static void a_renewed_handle_leads_on_and_the_old_one_nowhere(void **state)
+{
+    int a;
+    uint64_t old = weft__handle_new(*state, WEFT__HANDLE_SERVER_CALL, &a);
+    uint64_t h = weft__handle_renew(*state, old);
+
+    assert_null(weft__handle_get(old, WEFT__HANDLE_SERVER_CALL));
+    weft__handle_free(old);
+    assert_ptr_equal(weft__handle_get(h, WEFT__HANDLE_SERVER_CALL), &a);
+    weft__handle_free(h);
+    assert_null(weft__handle_get(h, WEFT__HANDLE_SERVER_CALL));
+}
+
 static void handles_that_nobody_gave_lead_nowhere(void **state)
 {
     static const uint64_t bad[] = {0, 1, UINT64_MAX, 0x00ffffff00000001};
@@ -151,6 +164,7 @@ int main(void)
         T(a_handle_leads_to_its_object_until_freed),
         T(a_handle_of_another_kind_leads_nowhere),
         T(a_stale_handle_never_leads_to_the_slot_s_next_object),
+        T(a_renewed_handle_leads_on_and_the_old_one_nowhere),
         T(handles_that_nobody_gave_lead_nowhere),
         T(many_handles_are_told_apart),
         T(another_thread_finds_nothing),

@@ -325,6 +325,41 @@ static void on_end_tells_of_a_normal_end_from_a_fresh_stack(void **state)
         WEFT_ENOENT);
 }
 
+static void note_end(weft_call *call, weft_status status, void *user)
+{
+    fixture *f = user;
+
+    assert_ptr_equal(call, f->held[f->n_ended].call);
+    assert_int_equal(status, WEFT_OK);
+    assert_false(weft_call_active(call));
+    f->n_ended++;
+}
+
+static void hear_its_end(fixture *f, weft_call *call)
+{
+    f->held[f->n_handled - 1].call = call;
+    assert_int_equal(weft_call_on_end(call, note_end, f), WEFT_OK);
+}
+
+/* The second call is given the first one's record. */
+static void a_call_answered_at_once_ends_like_others(void **state)
+{
+    fixture *f = *state;
+
+    fixture_serve(f, NULL);
+    f->in_handler = hear_its_end;
+    assert_said(f, say_hello(f, "a", 0), "hello a");
+    assert_int_equal(f->n_ended, 1);
+    assert_null(weft_call_alloc(f->held[0].call, 1));
+    assert_said(f, say_hello(f, "b", 0), "hello b");
+    assert_int_equal(f->n_ended, 2);
+    assert_ptr_not_equal(f->held[0].call, f->held[1].call);
+    assert_null(weft_call_metadata(f->held[0].call));
+    assert_int_equal(weft_call_fail(f->held[0].call, WEFT_ABORTED, "late"),
+                     WEFT_ENOENT);
+    assert_int_equal(weft_server_get_stats(f->server).in_flight_bytes, 0);
+}
+
 static void answer_when_told(weft_call *call, weft_status status, void *user)
 {
     fixture *f = user;
@@ -716,6 +751,7 @@ int main(void)
         FIXTURE_TEST(on_end_tells_of_a_normal_end_from_a_fresh_stack),
         FIXTURE_TEST(a_handler_may_answer_when_it_is_told_of_the_end),
         FIXTURE_TEST(on_end_registered_after_the_end_still_tells_once),
+        FIXTURE_TEST(a_call_answered_at_once_ends_like_others),
         FIXTURE_TEST(the_request_lives_until_the_handler_returns),
         FIXTURE_TEST(calls_that_nobody_answers_are_named_in_log_and_dump),
         FIXTURE_TEST(what_runs_under_a_call_ends_with_it),
