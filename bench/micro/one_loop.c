@@ -2,13 +2,17 @@
  * for tools that count: callgrind, perf, strace, ltrace.
  *
  *     valgrind --tool=callgrind --toggle-collect=measured
- *         one_loop [CONNECTIONS [IN_FLIGHT [CALLS [BYTES]]]]
+ *         one_loop [CONNECTIONS [IN_FLIGHT [CALLS [BYTES [apart]]]]]
  *
- * Connecting and warming up happen outside of measured(). */
+ * Connecting and warming up happen outside of measured().  With `apart` each
+ * side has a loop, and they take turns in serve() and ask(), over inproc://,
+ * where nothing is ever under way: what one side costs is the same in each run,
+ * and can be counted without the other. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <weft/weft.h>
 
 #include "echo.pb-c.h"
@@ -17,6 +21,7 @@ typedef struct load {
     uint64_t started, done, failed, total;
     Bench__EchoMessage request;
     bool finished;
+    weft_loop *server_loop, *client_loop; /* one and the same, or two */
 } load;
 
 typedef struct lane { /* one channel: one connection */
@@ -46,8 +51,36 @@ static void on_reply(const Bench__EchoMessage *reply, void *user)
     }
 }
 
-static void run(weft_loop *loop, lane *lanes, uint32_t connections,
-                uint32_t in_flight, uint64_t calls)
+/* Functions of their own, so that a tool can be told to look at nothing else.
+ */
+#define COUNTED static __attribute__((noinline))
+
+COUNTED void serve(weft_loop *loop)
+{
+    weft_loop_poll(loop);
+}
+
+COUNTED void ask(weft_loop *loop)
+{
+    weft_loop_poll(loop);
+}
+
+static void turns(load *all, void (*server)(weft_loop *),
+                  void (*client)(weft_loop *))
+{
+    while (!all->finished) {
+        server(all->server_loop);
+        client(all->client_loop);
+    }
+}
+
+static void poll_loop(weft_loop *loop)
+{
+    weft_loop_poll(loop);
+}
+
+static void begin(lane *lanes, uint32_t connections, uint32_t in_flight,
+                  uint64_t calls)
 {
     load *all = lanes[0].load;
 
@@ -61,16 +94,18 @@ static void run(weft_loop *loop, lane *lanes, uint32_t connections,
         all->started++;
         bench__echo__echo(&l->stub.base, &all->request, on_reply, l);
     }
-    weft_loop_run_until(loop, &all->finished, 0);
 }
 
-/* Its own function, so that a tool can be told to look at nothing else. */
-static __attribute__((noinline)) void measured(weft_loop *loop, lane *lanes,
-                                               uint32_t connections,
-                                               uint32_t in_flight,
-                                               uint64_t calls)
+COUNTED void measured(lane *lanes, uint32_t connections, uint32_t in_flight,
+                      uint64_t calls)
 {
-    run(loop, lanes, connections, in_flight, calls);
+    load *all = lanes[0].load;
+
+    begin(lanes, connections, in_flight, calls);
+    if (all->server_loop == all->client_loop)
+        weft_loop_run_until(all->client_loop, &all->finished, 0);
+    else
+        turns(all, serve, ask);
 }
 
 static uint32_t arg(int argc, char **argv, int i, uint32_t dflt)
@@ -86,34 +121,39 @@ int main(int argc, char **argv)
     uint32_t calls = arg(argc, argv, 3, 20000);
     uint32_t bytes = arg(argc, argv, 4, 32);
     load all = {.request = BENCH__ECHO_MESSAGE__INIT};
+    bool apart = argc > 5 && strcmp(argv[5], "apart") == 0;
     lane *lanes = calloc(connections, sizeof(*lanes));
     weft_server *server;
-    weft_loop *loop;
-    char target[32];
+    char target[32] = "inproc:///echo";
 
     if (lanes == NULL || connections == 0 || in_flight == 0)
         return 2;
     all.request.data.len = bytes;
     all.request.data.data = calloc(1, bytes);
-    weft_loop_new(&loop, NULL);
-    weft_server_new(&server, loop, NULL);
+    weft_loop_new(&all.server_loop, NULL);
+    all.client_loop = all.server_loop;
+    if (apart)
+        weft_loop_new(&all.client_loop, NULL);
+    weft_server_new(&server, all.server_loop, NULL);
     weft_server_add_service(server, &service.base);
-    weft_server_listen(server, "tcp://127.0.0.1:0");
+    weft_server_listen(server, apart ? target : "tcp://127.0.0.1:0");
     if (weft_server_start(server, NULL, NULL) != WEFT_OK) {
         fprintf(stderr, "%s\n", weft_server_error(server));
         return 1;
     }
-    snprintf(target, sizeof(target), "127.0.0.1:%u",
-             weft_address_port(weft_server_address(server, 0)));
+    if (!apart)
+        snprintf(target, sizeof(target), "127.0.0.1:%u",
+                 weft_address_port(weft_server_address(server, 0)));
     for (uint32_t i = 0; i < connections; i++) {
         weft_channel *channel;
 
-        weft_channel_new(&channel, loop, target, NULL);
+        weft_channel_new(&channel, all.client_loop, target, NULL);
         lanes[i].load = &all;
         lanes[i].stub = weft_stub_for(channel, &bench__echo__descriptor);
     }
-    run(loop, lanes, connections, in_flight, 4 * connections * in_flight);
-    measured(loop, lanes, connections, in_flight, calls);
+    begin(lanes, connections, in_flight, 4 * connections * in_flight);
+    turns(&all, poll_loop, poll_loop);
+    measured(lanes, connections, in_flight, calls);
     printf("%llu calls, %llu failed\n", (unsigned long long)all.done,
            (unsigned long long)all.failed);
     return all.failed == 0 ? 0 : 1;
