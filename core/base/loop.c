@@ -79,6 +79,7 @@ static weft_status make(weft_loop **out, struct event_base *base,
     return WEFT_OK;
 
 fail_index:
+    weft__wheel_fini(loop);
     weft__index_drop(loop);
 fail_base:
     if (loop->own_base)
@@ -127,7 +128,7 @@ static bool alive(const weft_loop *loop)
         return true;
     events = event_base_get_num_events(
         loop->base, EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_VIRTUAL);
-    return events > loop->helpers + (loop->wheel.armed_ms != UINT64_MAX);
+    return events > loop->helpers + weft__wheel_events(loop);
 }
 
 static weft_status begin(weft_loop *loop, const char *doing)

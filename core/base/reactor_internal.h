@@ -79,6 +79,7 @@ struct weft_loop {
 
     /* Timers (timer.c). */
     struct event wheel_event;
+    int wheel_fd; /* a timer of the system's; -1: wheel_event is libevent's */
     weft__wheel wheel;
 
     /* Lag (loop_lag.c). */
@@ -142,6 +143,7 @@ void weft__posts_fini(weft_loop *loop);
 /* timer.c */
 void weft__wheel_init(weft_loop *loop);
 void weft__wheel_arm(weft_loop *loop);
+int weft__wheel_events(const weft_loop *loop); /* that libevent waits for */
 bool weft__wheel_due(const weft_loop *loop);
 void weft__wheel_expire(weft_loop *loop); /* a bounded part of what is due */
 void weft__wheel_fini(weft_loop *loop);   /* leaves every timer disarmed */

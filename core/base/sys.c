@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #else
 #define ON_LINUX 0
 #endif
@@ -83,6 +84,32 @@ size_t weft__sys_unsent(int fd)
     int n = 0;
 
     return ioctl(fd, TIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+int weft__sys_timer_new(void)
+{
+    return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+}
+
+void weft__sys_timer_set(int fd, uint64_t delay_ns)
+{
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(delay_ns / 1000000000u),
+                     .tv_nsec = (long)(delay_ns % 1000000000u)}};
+
+    if (delay_ns == 0)
+        when.it_value.tv_nsec = 1; /* 0 would be never */
+    timerfd_settime(fd, 0, &when, NULL);
+}
+
+void weft__sys_timer_drain(int fd)
+{
+    uint64_t times;
+    ssize_t n;
+
+    do
+        n = read(fd, &times, sizeof times);
+    while (n < 0 && errno == EINTR);
 }
 
 uint64_t weft__sys_coarse_ns(void)
@@ -166,6 +193,22 @@ size_t weft__sys_unsent(int fd)
 {
     (void)fd;
     return 0;
+}
+
+int weft__sys_timer_new(void)
+{
+    return -1;
+}
+
+void weft__sys_timer_set(int fd, uint64_t delay_ns)
+{
+    (void)fd;
+    (void)delay_ns;
+}
+
+void weft__sys_timer_drain(int fd)
+{
+    (void)fd;
 }
 
 uint64_t weft__sys_coarse_ns(void)

@@ -20,10 +20,16 @@
  * A timer is touched once per level at most, where the plain hashed wheel
  * visits one that is far off in each revolution, and wakes the process for it.
  *
- * The libevent timer stays armed when the timer that it waits for is stopped:
+ * What wakes the wheel stays armed when the timer that it waits for is stopped:
  * re-arming it for each call would cost more than one idle wake-up, after which
- * an empty wheel arms nothing. */
+ * an empty wheel arms nothing.
+ *
+ * It is a descriptor where the system has one: a timer of libevent's gives each
+ * epoll_wait() a timeout, for which the kernel starts and stops a timer of its
+ * own in every round. */
 #include "reactor_internal.h"
+
+#include <unistd.h>
 
 #define MAX_DUE_MS (UINT64_MAX >> 1)
 
@@ -170,16 +176,26 @@ static void arm_at(weft_loop *loop, uint64_t due_ms)
     uint64_t into_us = loop->now_ns % NS_PER_MS / 1000; /* since now_ms began */
     uint64_t wait_us;
     struct timeval tv;
+    bool armed = true;
 
     if (wait_ms > MAX_WAIT_MS)
         wait_ms = MAX_WAIT_MS;
     wait_us = wait_ms * 1000;
     wait_us -= wait_us > into_us ? into_us : wait_us;
-    tv.tv_sec = (time_t)(wait_us / 1000000);
-    tv.tv_usec = (suseconds_t)(wait_us % 1000000);
+    if (loop->wheel_fd >= 0) {
+        weft__sys_timer_set(loop->wheel_fd, wait_us * 1000);
+    } else {
+        tv.tv_sec = (time_t)(wait_us / 1000000);
+        tv.tv_usec = (suseconds_t)(wait_us % 1000000);
+        armed = event_add(&loop->wheel_event, &tv) == 0;
+    }
     /* Out of memory in libevent: the next start tries again. */
-    loop->wheel.armed_ms =
-        event_add(&loop->wheel_event, &tv) == 0 ? due_ms : UINT64_MAX;
+    loop->wheel.armed_ms = armed ? due_ms : UINT64_MAX;
+}
+
+int weft__wheel_events(const weft_loop *loop)
+{
+    return loop->wheel_fd >= 0 || loop->wheel.armed_ms != UINT64_MAX;
 }
 
 void weft__wheel_arm(weft_loop *loop)
@@ -190,7 +206,8 @@ void weft__wheel_arm(weft_loop *loop)
         arm_at(loop, due_ms);
     } else if (loop->wheel.armed_ms != UINT64_MAX) {
         loop->wheel.armed_ms = UINT64_MAX;
-        event_del(&loop->wheel_event);
+        if (loop->wheel_fd < 0)
+            event_del(&loop->wheel_event);
     }
 }
 
@@ -262,9 +279,10 @@ static void on_wheel(evutil_socket_t fd, short what, void *arg)
 {
     weft_loop *loop = arg;
 
-    (void)fd;
     (void)what;
     weft__loop_enter(loop, "timers");
+    if (loop->wheel_fd >= 0)
+        weft__sys_timer_drain(fd);
     if (loop->expired)
         weft__wheel_arm(loop);
     else
@@ -284,6 +302,14 @@ void weft__wheel_init(weft_loop *loop)
     for (level = 0; level < WEFT__WHEEL_LEVELS; level++)
         for (slot = 0; slot < WEFT__WHEEL_SLOTS; slot++)
             list_init(&w->slots[level][slot]);
+    if ((loop->wheel_fd = weft__sys_timer_new()) >= 0) {
+        event_assign(&loop->wheel_event, loop->base, loop->wheel_fd,
+                     EV_READ | EV_PERSIST, on_wheel, loop);
+        if (event_add(&loop->wheel_event, NULL) == 0)
+            return;
+        close(loop->wheel_fd);
+        loop->wheel_fd = -1;
+    }
     evtimer_assign(&loop->wheel_event, loop->base, on_wheel, loop);
 }
 
@@ -306,6 +332,8 @@ void weft__wheel_fini(weft_loop *loop)
     w->count = 0;
     w->armed_ms = UINT64_MAX;
     weft__event_fini(&loop->wheel_event);
+    if (loop->wheel_fd >= 0)
+        close(loop->wheel_fd);
 }
 
 /* ---- alarms, and timers made of them ---- */

@@ -11,11 +11,16 @@
 #include <weft/clock.h>
 #include <weft/sys.h>
 
-static bool readable(int fd)
+static bool readable_within(int fd, int ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
-    return poll(&p, 1, 0) == 1;
+    return poll(&p, 1, ms) == 1;
+}
+
+static bool readable(int fd)
+{
+    return readable_within(fd, 0);
 }
 
 static void assert_prepared(int fd)
@@ -152,6 +157,28 @@ static void the_coarse_clock_follows_the_real_one(void **state)
     assert_true(weft__sys_coarse_ns() >= coarse);
 }
 
+static void a_timer_is_readable_from_its_time_until_it_is_drained(void **state)
+{
+    int fd = weft__sys_timer_new();
+
+    (void)state;
+    if (fd < 0) {
+        weft__sys_timer_set(fd, 0); /* the portable one is none */
+        weft__sys_timer_drain(fd);
+        return;
+    }
+    weft__sys_timer_drain(fd); /* does not block */
+    weft__sys_timer_set(fd, 0);
+    assert_true(readable_within(fd, 10000));
+    weft__sys_timer_drain(fd);
+    assert_false(readable(fd));
+    weft__sys_timer_set(fd, 1);
+    assert_true(readable_within(fd, 10000));
+    weft__sys_timer_set(fd, UINT64_C(3600) * 1000000000); /* another one */
+    assert_false(readable(fd));
+    close(fd);
+}
+
 static void random_bytes_differ(void **state)
 {
     uint8_t a[64] = {0}, b[64] = {0}, none[64] = {0};
@@ -209,6 +236,7 @@ int main(void)
         cmocka_unit_test(a_write_to_a_closed_peer_is_an_error_not_a_signal),
         cmocka_unit_test(more_pieces_than_the_system_takes_are_a_short_write),
         cmocka_unit_test(the_coarse_clock_follows_the_real_one),
+        cmocka_unit_test(a_timer_is_readable_from_its_time_until_it_is_drained),
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(every_thread_has_an_id_of_its_own_for_ever),
         cmocka_unit_test(errors_of_sockets_have_a_status),

@@ -35,6 +35,12 @@ size_t weft__sys_unsent(int fd);
 /* A coarse monotonic clock that costs next to nothing. */
 uint64_t weft__sys_coarse_ns(void);
 
+/* A descriptor that becomes readable when the time comes that was set last;
+ * -1: this system has none, or no descriptor is left. */
+int weft__sys_timer_new(void);
+void weft__sys_timer_set(int fd, uint64_t delay_ns);
+void weft__sys_timer_drain(int fd);
+
 /* Random bytes for seeds; never fails. */
 void weft__sys_random(void *out, size_t n);
 
