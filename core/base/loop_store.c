@@ -192,11 +192,12 @@ void weft__loop_block_put(weft_loop *loop, void *memory, size_t size)
 void *weft__loop_block_resize(weft_loop *loop, void *memory, size_t old_size,
                               size_t *size)
 {
+    size_t from = old_size, to = *size;
     void *other;
 
     /* The C library moves the pages of what is very large. */
-    if (class_of(old_size) == WEFT__BLOCK_CLASSES &&
-        class_of(*size) == WEFT__BLOCK_CLASSES)
+    if (class_of(&from) == WEFT__BLOCK_CLASSES &&
+        class_of(&to) == WEFT__BLOCK_CLASSES)
         return weft_realloc(memory, *size);
     if ((other = weft__loop_block_get(loop, size)) == NULL)
         return NULL;
