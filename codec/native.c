@@ -33,7 +33,7 @@ weft_status weft__native_send(weft__native *w, const weft__frame *frame,
     if (p == NULL)
         return WEFT_ENOMEM;
     p = weft__frame_put(p, frame);
-    if (frame->length != 0)
+    if (body != NULL)
         memcpy(p, body, frame->length);
     return WEFT_OK;
 }
