@@ -136,8 +136,10 @@ typedef struct weft__end_cb {
     void *user;
 } weft__end_cb;
 
-/* Records are of one size; what a small call needs lies inside. */
-#define WEFT__CALL_BYTES 1024
+/* Records are of one size; what a small call needs lies inside.  With
+ * malloc()'s words and the places in the tables of handles and ids that comes
+ * to 1 KiB: a million of them may be in flight. */
+#define WEFT__CALL_BYTES 992
 #define WEFT__CALL_FIRST 576
 
 struct weft__server_call {
