@@ -260,6 +260,7 @@ void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
     len -= consumed;
     if (conn->state != WEFT__CONN_OPEN)
         return;
+    conn->greedy = result == FED_MORE;
     if (result == FED_MORE) {
         if (weft__conn_put_aside(conn, data, len) != WEFT_OK)
             weft__conn_cannot_keep(conn);

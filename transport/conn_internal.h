@@ -93,6 +93,7 @@ struct weft__conn {
     bool pinged : 1;
     bool ponged : 1, used : 1; /* what was fed was a heartbeat's answer; more */
     bool servicing : 1;
+    bool greedy : 1;   /* the last read was more than a turn's work */
     bool reasoned : 1; /* status and why are decided */
     bool stalling : 1; /* output waits since out_stall_ms */
 

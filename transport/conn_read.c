@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+/* What a connection may read at once whose last read was more than it may work
+ * on in one go: it would only be put aside, and the others would wait for that.
+ */
+#define GREEDY_BYTES 65536u
+
 static void was_read(weft__conn *conn, size_t n)
 {
     conn->bytes_in += n;
@@ -42,6 +47,7 @@ static weft_status put_prefix(weft__conn *conn, uint8_t *shared,
                               struct iovec *iov)
 {
     size_t prefix = conn->in != NULL ? conn->in->len : 0;
+    size_t room = WEFT__READ_BYTES - prefix;
 
     if (prefix >= WEFT__READ_BYTES / 2) {
         weft__conn_fail(conn, WEFT_INTERNAL,
@@ -51,7 +57,9 @@ static weft_status put_prefix(weft__conn *conn, uint8_t *shared,
     }
     if (prefix > 0)
         memcpy(shared, conn->in->data, prefix);
-    *iov = (struct iovec){shared + prefix, WEFT__READ_BYTES - prefix};
+    if (conn->greedy && room > GREEDY_BYTES)
+        room = GREEDY_BYTES;
+    *iov = (struct iovec){shared + prefix, room};
     return WEFT_OK;
 }
 
@@ -69,7 +77,7 @@ static void read_shared(weft__conn *conn, uint8_t *shared)
         return;
     }
     was_read(conn, n);
-    prefix = WEFT__READ_BYTES - iov.iov_len;
+    prefix = (size_t)((uint8_t *)iov.iov_base - shared);
     weft__conn_drop_in(conn);
     weft__conn_feed_shared(conn, shared, prefix + n, prefix == 0);
 }

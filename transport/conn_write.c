@@ -3,7 +3,7 @@
 
 enum {
     IOV_COUNT = 64,
-    FLUSH_BYTES = 4 << 20, /* bound of one flush; the rest in the next round */
+    FLUSH_BYTES = 512 << 10, /* at once; the rest in the next round */
     DISCARD_BYTES = 16 << 20 /* and of what a closing connection throws away */
 };
 

@@ -14,8 +14,8 @@ const weft_conf_spec weft_server_conf_spec = {
     sizeof(fields) / sizeof(fields[0])};
 
 enum {
-    LINGER_MS = 2000,        /* of a graceful close */
-    FRAMES_PER_WAKEUP = 256, /* then others have their turn */
+    LINGER_MS = 2000,       /* of a graceful close */
+    FRAMES_PER_WAKEUP = 64, /* then others have their turn */
     ACCEPTS_PER_WAKEUP = 16,
     NAME_MAX_BYTES = 255
 };
