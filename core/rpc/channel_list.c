@@ -1,4 +1,8 @@
-/* channel_list.c - takes over what discovery found. */
+/* channel_list.c - takes over what discovery found.
+ *
+ * A long list takes several rounds of the loop, so that it holds nobody up.
+ * Calls go to old and new endpoints meanwhile, and the old ones that are not in
+ * the list leave last: there is always somebody. */
 #include "client_internal.h"
 
 #include <stdio.h>
@@ -6,7 +10,10 @@
 #include <weft/log.h>
 #include <weft/mem.h>
 
-#define RETAKE_MS 1000 /* after running out of memory */
+enum {
+    RETAKE_MS = 1000, /* after running out of memory */
+    PER_ROUND = 1000  /* endpoints */
+};
 
 /* Slots for everything that may come, so that nothing fails half way. */
 static weft_status reserve_slots(weft_channel *ch, size_t more)
@@ -65,22 +72,31 @@ void weft__channel_connect_idle(weft_channel *ch)
         weft__sub_want(sub);
 }
 
-/* False: there was no memory for some of it. */
+/* Goes on with the list, from its begin if list_taken is 0.  False: there was
+ * no memory for some of it. */
 static bool take_over(weft_channel *ch)
 {
-    size_t n = weft_endpoints_count(ch->list), missing = 0;
+    size_t n = weft_endpoints_count(ch->list), end = ch->list_taken + PER_ROUND;
+    bool at_once = n <= PER_ROUND, dropping = ch->list_taken == n;
 
-    if (reserve_slots(ch, n) != WEFT_OK)
-        return false;
-    ch->list_serial++;
-    for (size_t i = 0; i < n; i++)
-        missing += take_endpoint(ch, weft_endpoints_at(ch->list, i)) != WEFT_OK;
-    if (missing == 0) /* else better one too many than one too few */
+    if (ch->list_taken == 0) {
+        if (reserve_slots(ch, n) != WEFT_OK)
+            return false;
+        ch->list_serial++;
+        ch->list_missing = 0;
+    }
+    for (; ch->list_taken < n && ch->list_taken < end; ch->list_taken++)
+        ch->list_missing +=
+            take_endpoint(ch, weft_endpoints_at(ch->list, ch->list_taken)) !=
+            WEFT_OK;
+    if (!at_once && !dropping)
+        weft_timer_start(&ch->retake, 0);
+    else if (ch->list_missing == 0) /* else better one too many than too few */
         drop_unseen(ch);
     weft__connect_queued(ch); /* those that left made room */
     weft__channel_connect_idle(ch);
     weft__channel_kick(ch, true);
-    return missing == 0;
+    return ch->list_missing == 0 || !(at_once || dropping);
 }
 
 void weft__channel_take_over(weft_timer *timer, void *user)
@@ -93,6 +109,7 @@ void weft__channel_take_over(weft_timer *timer, void *user)
     weft_log_error("endpoints not taken over",
                    "target=%s cause=\"out of memory\" next=\"in %d ms\"",
                    ch->target, RETAKE_MS);
+    ch->list_taken = 0;
     weft_timer_start(&ch->retake, RETAKE_MS);
 }
 
@@ -109,5 +126,6 @@ void weft__channel_on_list(const weft_endpoints *list, weft_status status,
     weft_endpoints_unref(ch->list);
     ch->list = weft_endpoints_ref(list);
     weft_timer_stop(&ch->retake);
+    ch->list_taken = 0;
     weft__channel_take_over(&ch->retake, ch);
 }

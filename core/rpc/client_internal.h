@@ -215,9 +215,11 @@ struct weft_channel {
     weft__watch_sub *watch;
     weft_endpoints *list; /* NULL until the first resolution */
     uint64_t list_serial;
-    uint64_t team_seen; /* the team's serial */
+    size_t list_taken; /* endpoints of it that have been taken over, or tried */
+    size_t list_missing; /* for which there was no memory */
+    uint64_t team_seen;  /* the team's serial */
     weft__deferred catch_up;
-    weft_timer retake;       /* of a list for which there was no memory */
+    weft_timer retake;       /* the rest of a long list, or one more try */
     char resolve_error[256]; /* of the last failure while there was no list */
 
     const weft_balancer_ops *balancer;

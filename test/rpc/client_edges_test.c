@@ -520,6 +520,41 @@ static void a_list_for_which_there_was_no_memory_is_taken_later(void **state)
     }
 }
 
+static void
+a_long_list_takes_several_rounds_and_may_change_meanwhile(void **state)
+{
+    enum { LONG = 2500 };
+    static const char *list[LONG + 1];
+    static char text[LONG][32];
+    fixture *f = *state;
+    static outcome o;
+
+    for (int i = 0; i < LONG; i++) {
+        snprintf(text[i], sizeof(text[i]), "inproc:///%d", i);
+        list[i] = text[i];
+    }
+    reopen(f, "script:///x", &(weft_channel_conf){COUNTING});
+    call_with(&f->stub, "x", &o);
+    weft_loop_poll(f->t.loop);
+    publish((const char *const[]){"inproc:///peer", NULL});
+    test_loop_settle(&f->t);
+    publish(list);
+    weft_loop_poll(f->t.loop);
+    assert_int_equal(weft_channel_get_stats(f->channel).endpoints, 1001);
+    /* The old one serves until all of the new ones are there. */
+    assert_int_equal(weft_channel_get_stats(f->channel).ready_endpoints, 1);
+    weft_loop_poll(f->t.loop);
+    assert_int_equal(weft_channel_get_stats(f->channel).endpoints, 2001);
+    list[2] = NULL;
+    publish(list);
+    test_loop_settle(&f->t);
+    assert_int_equal(weft_channel_get_stats(f->channel).endpoints, 2);
+    list[2] = text[2];
+    publish(list);
+    test_loop_settle(&f->t);
+    assert_int_equal(weft_channel_get_stats(f->channel).endpoints, LONG);
+}
+
 static void null_is_tolerated(void **state)
 {
     fixture *f = *state;
@@ -578,6 +613,7 @@ int main(void)
         T(an_endpoint_that_the_balancer_cannot_take_is_tried_again),
         T(a_weight_that_cannot_be_taken_over_leaves_the_old_one),
         T(a_list_for_which_there_was_no_memory_is_taken_later),
+        T(a_long_list_takes_several_rounds_and_may_change_meanwhile),
         T(null_is_tolerated),
     };
 
