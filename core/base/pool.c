@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <weft/mem.h>
+#include <weft/sys.h>
 
 #define X(type, name, dflt, help)                                              \
     WEFT_CONF_FIELD(weft_pool_conf, type, name, dflt, help)
@@ -58,6 +59,8 @@ static void *work(void *arg)
 {
     weft_pool *p = arg;
 
+    if (p->conf.background)
+        weft__sys_background();
     pthread_mutex_lock(&p->lock);
     for (;;) {
         if (p->queue.next != &p->queue)

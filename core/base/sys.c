@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -290,6 +291,14 @@ uint64_t weft__sys_thread_id(void)
     if (id == 0)
         id = atomic_fetch_add(&last, 1) + 1;
     return id;
+}
+
+void weft__sys_background(void)
+{
+#if ON_LINUX
+    /* Being nice would not do: who is nice finishes its time slice first. */
+    (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+#endif
 }
 
 weft_status weft__sys_status(int err)

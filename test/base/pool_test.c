@@ -2,6 +2,7 @@
 #include "support.h"
 #include "test_loop.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 #include <weft/pool_internal.h>
@@ -15,6 +16,7 @@ typedef struct counted {
 
 static atomic_uint n_run, n_done;
 static atomic_bool gate_open;
+static atomic_int policy; /* of the thread that ran last */
 static counted jobs[JOBS];
 
 static void run(weft__job *job)
@@ -118,6 +120,32 @@ a_full_queue_refuses_and_a_waiting_job_can_be_withdrawn(void **state)
     assert_true(jobs[2].ran && jobs[3].ran);
 }
 
+static void note_policy(weft__job *job)
+{
+    atomic_store(&policy, sched_getscheduler(0));
+    run(job);
+}
+
+static void
+the_threads_of_a_background_pool_leave_the_cpu_to_others(void **state)
+{
+    (void)state;
+    jobs[0].job.run = jobs[1].job.run = note_policy;
+    assert_int_equal(weft_pool_new(&pool, NULL), WEFT_OK);
+    assert_int_equal(weft__pool_submit(pool, &jobs[0].job), WEFT_OK);
+    weft_pool_free(pool);
+    assert_int_equal(atomic_load(&policy), sched_getscheduler(0));
+    assert_int_equal(
+        weft_pool_new(&pool, &(weft_pool_conf){.background = true}), WEFT_OK);
+    assert_int_equal(weft__pool_submit(pool, &jobs[1].job), WEFT_OK);
+    weft_pool_free(pool);
+    pool = NULL;
+    assert_true(jobs[1].ran);
+#if defined(__linux__) && !defined(WEFT_PORTABLE)
+    assert_int_equal(atomic_load(&policy), SCHED_IDLE);
+#endif
+}
+
 static void make_with_failing_memory(void *user)
 {
     weft_pool *p;
@@ -146,6 +174,7 @@ int main(void)
         TEST(every_job_runs_once),
         TEST(the_end_of_a_pool_runs_what_waits),
         TEST(a_full_queue_refuses_and_a_waiting_job_can_be_withdrawn),
+        TEST(the_threads_of_a_background_pool_leave_the_cpu_to_others),
         TEST(what_cannot_be_made_is_a_status),
     };
 

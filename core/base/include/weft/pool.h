@@ -15,7 +15,9 @@ typedef struct weft_pool weft_pool;
 
 #define WEFT_POOL_CONF(X)                                                      \
     X(u32, threads, 2, "so many jobs run at once; 256 at most")                \
-    X(u32, max_queue, 1000, "jobs that wait for a thread")
+    X(u32, max_queue, 1000, "jobs that wait for a thread")                     \
+    X(flag, background, false,                                                 \
+      "the threads get the CPU that nobody else wants (SCHED_IDLE, on Linux)")
 
 typedef struct weft_pool_conf {
     WEFT_POOL_CONF(WEFT_CONF_MEMBER)

@@ -46,6 +46,11 @@ void weft__sys_random(void *out, size_t n);
 
 uint64_t weft__sys_thread_id(void);
 
+/* From now on this thread runs when no other wants its CPU, and makes room at
+ * once for one that does; where the system has no such thing it is as it was.
+ */
+void weft__sys_background(void);
+
 /* The status for an errno of a socket call. */
 weft_status weft__sys_status(int err);
 
