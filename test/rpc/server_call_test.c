@@ -733,6 +733,25 @@ static void every_finished_call_is_observed(void **state)
     weft_unobserve(f->t.loop, on_observed, NULL);
 }
 
+static void take_long(fixture *f, weft_call *call)
+{
+    (void)call;
+    weft_fake_advance(&f->t.clock, 200);
+}
+
+static void a_handler_that_holds_the_loop_is_named_by_its_method(void **state)
+{
+    fixture *f = *state;
+
+    fixture_serve(f, NULL);
+    said_hello(f, "quick", 1000);
+    assert_int_equal(weft_loop_get_lag(f->t.loop).late, 0);
+    f->in_handler = take_long;
+    said_hello(f, "slow", 1000);
+    assert_int_equal(weft_loop_get_lag(f->t.loop).late, 1);
+    assert_string_equal(weft_loop_get_lag(f->t.loop).late_name, HELLO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -763,6 +782,7 @@ int main(void)
         FIXTURE_TEST(a_stale_handle_is_harmless_everywhere),
         FIXTURE_TEST(a_one_way_call_s_answer_goes_nowhere),
         FIXTURE_TEST(every_finished_call_is_observed),
+        FIXTURE_TEST(a_handler_that_holds_the_loop_is_named_by_its_method),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
