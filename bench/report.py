@@ -5,7 +5,8 @@ usage: report.py FILE.jsonl ... [--json OUT] [--markdown OUT] [--svg OUT]
        report.py --self-test
 
 Each file is a series: "main" (all kinds), "paired" (more rounds, for ratios near
-1), "open" (at a fixed rate).  Figures are medians of the rounds, ranges are
+1), "open" (at a fixed rate); but "scale" is what the programs of bench/scale print.
+Figures are medians of the rounds, ranges are
 minimum and maximum; a ratio is taken within each round, between two runs that
 followed each other, and then its median.  Standard library only.
 """
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 
+import bounds
 import chart
 from figures import KINDS, Series, load_name, number, ratio_text, span
 
@@ -143,6 +145,14 @@ def targets_text(all_series):
         ["load", "cores", "figure", "against", "target", "measured", "range", "rounds", "met"], rows)
 
 
+def scale_text(records):
+    rows = list(bounds.rows(records))
+    if not rows:
+        return []
+    return ["", "**scale: what is to hold however much there is (median of the rounds, range)**",
+            ""] + table(["figure", "target", "measured", "rounds", "met"], rows)
+
+
 def read(path):
     conditions, records = {}, []
     with open(path, encoding="utf-8") as lines:
@@ -150,23 +160,25 @@ def read(path):
             if line.strip():
                 record = json.loads(line)
                 conditions.update(record.get("conditions", {}))
-                if "kind" in record:
+                if "kind" in record or "scale" in record:
                     records.append(record)
     return conditions, records
 
 
 def report(paths, outputs):
-    all_series, conditions = {}, {}
+    all_series, conditions, scale = {}, {}, []
     for path in paths:
         said, records = read(path)
         conditions = {**said, **conditions}  # of the first
-        if records:
+        if records and "scale" in records[0]:
+            scale += records
+        elif records:
             name = os.path.splitext(os.path.basename(path))[0]
             all_series[name] = Series(name, records, said.get("kinds", "").split(","))
     lines = [f"{key}: {value}  " for key, value in conditions.items() if key != "kinds"]
     for series in all_series.values():
         lines += series_text(series)
-    lines += targets_text(all_series)
+    lines += targets_text(all_series) + scale_text(scale)
     voids = void(all_series)
     lines += [""] * bool(voids) + voids
     print("\n".join(lines))
@@ -176,6 +188,7 @@ def report(paths, outputs):
         write(outputs["--json"], json.dumps({
             "conditions": conditions,
             "series": {name: series.summary() for name, series in all_series.items()},
+            "scale": scale,
         }, indent=1) + "\n")
     if "--svg" in outputs and "main" in all_series:
         write(outputs["--svg"], chart.draw(all_series["main"], "same"))
@@ -222,6 +235,7 @@ def self_test():
     assert target_rows({"main": slow})[-1][-1] == "**no**"
     assert not void({"main": series})
     assert void({"main": Series("main", [run("raw", 0, 1, 0.06)], ["raw"])})
+    bounds.self_test()
     assert "prefers-color-scheme: dark" in chart.draw(series, "same")
     print("good")
 

@@ -47,7 +47,10 @@ typedef struct echo_shared {
 void echo_server(echo_shared *shared);
 void echo_client(echo_shared *shared);
 
+/* process.c */
 uint64_t echo_now_ns(void);
+uint64_t echo_cpu_ns(pid_t pid); /* all threads; gone: ends this one */
+uint64_t echo_rss_kb(pid_t pid); /* 0: gone */
 
 /* Says what failed, with errno, and ends the process. */
 void echo_die(const char *what) __attribute__((noreturn));

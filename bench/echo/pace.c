@@ -11,34 +11,6 @@
 
 #define TICK_NS 100000.0
 
-static uint64_t cpu_ns(pid_t pid)
-{
-    struct timespec ts = {0};
-    clockid_t id;
-
-    if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &ts) != 0) {
-        fprintf(stderr, "the server is gone\n");
-        exit(1);
-    }
-    return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t rss_kb(pid_t pid)
-{
-    char name[64], line[128];
-    unsigned long kb = 0;
-    FILE *file;
-
-    snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
-    if ((file = fopen(name, "r")) == NULL)
-        return 0;
-    while (fgets(line, sizeof(line), file) != NULL)
-        if (sscanf(line, "VmRSS: %lu", &kb) == 1)
-            break;
-    fclose(file);
-    return kb;
-}
-
 void pace_init(pace *p, echo_shared *shared)
 {
     const echo_load *load = &shared->load;
@@ -64,8 +36,8 @@ static void begin_window(pace *p, uint64_t now_ns)
     p->began_ns = now_ns;
     p->end_ns = now_ns + p->shared->load.measured_ms * 1000000ULL;
     p->syscalls = p->shared->server_syscalls;
-    p->server_cpu_ns = cpu_ns(p->shared->server_pid);
-    p->client_cpu_ns = cpu_ns(getpid());
+    p->server_cpu_ns = echo_cpu_ns(p->shared->server_pid);
+    p->client_cpu_ns = echo_cpu_ns(getpid());
 }
 
 static void next_due(pace *p)
@@ -80,8 +52,9 @@ static _Noreturn void end_window(pace *p, uint64_t now_ns)
 {
     echo_shared *s = p->shared;
 
-    s->client_us = (double)(cpu_ns(getpid()) - p->client_cpu_ns) / 1e3;
-    s->server_us = (double)(cpu_ns(s->server_pid) - p->server_cpu_ns) / 1e3;
+    s->client_us = (double)(echo_cpu_ns(getpid()) - p->client_cpu_ns) / 1e3;
+    s->server_us =
+        (double)(echo_cpu_ns(s->server_pid) - p->server_cpu_ns) / 1e3;
     s->syscalls = s->server_syscalls - p->syscalls;
     s->window_ns = now_ns - p->began_ns;
     /* Due and never begun: they have waited at least until now. */
@@ -89,8 +62,8 @@ static _Noreturn void end_window(pace *p, uint64_t now_ns)
         histogram_add(&s->latency_ns, now_ns - p->due_ns);
         s->not_begun++;
     }
-    s->server_rss_kb = rss_kb(s->server_pid);
-    s->client_rss_kb = rss_kb(getpid());
+    s->server_rss_kb = echo_rss_kb(s->server_pid);
+    s->client_rss_kb = echo_rss_kb(getpid());
     s->finished = true;
     _exit(0);
 }

@@ -76,6 +76,9 @@ def check_quoted(tree, path, header):
     # What tests share lies beside one of them.
     if layers.within(path, "test") and any(tree.has(folder, header) for folder in layers.TESTED):
         return None
+    # And what benchmarks share.
+    if layers.within(path, "bench") and tree.has("bench/echo", header):
+        return None
     return f'"{header}" is neither in {folder} nor in {private or "test/support"}'
 
 
