@@ -30,13 +30,16 @@ void weft__loop_read_clock(weft_loop *loop)
     }
 }
 
+/* One thread uses it; and timers are the wheel's, so libevent needs no time of
+ * its own in every round. */
 static struct event_base *new_base(void)
 {
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
 
     if (config != NULL &&
-        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
+                                          EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
         base = event_base_new_with_config(config);
     if (config != NULL)
         event_config_free(config);
