@@ -18,6 +18,7 @@ BOUNDS = [
     ("pick", "weighted_round_robin 10000", "ns", "pick and done, weighted_round_robin: ns", 200),
     ("pick", "least_request 10000", "ns", "pick and done, least_request: ns", 200),
     ("loops", None, "ratio", "CPU by call with two loops: × one", 1.1),
+    ("loops", None, "ratio_apart", "the same: × two processes of one loop each", 1.1),
     ("slow calls", "background pool", "p99_ratio",
      "p99 beside slow calls on a background pool: × without", 1.5),
     ("slow calls", "pool", "p99_ratio", "the same, on a pool like any other", None),

@@ -1,22 +1,29 @@
-/* loops.c - what a call costs the server with two loops, beside one.
+/* loops.c - what a call costs the server with two loops, beside one, and beside
+ * two processes with one loop each.
  *
  *     scale_loops [MEASURED_MS]
  *
- * Loops have a core each.  Calls are made by two clients in both cases, one on
- * each core, echo_client() of bench/echo: 32 connections per loop, 8 calls in
- * flight on each, as fast as they go.  So half of the calls come from another
- * core however many loops there are.  CPU time of the server's process by call:
- * all of its threads, all of the calls. */
+ * Loops have a core each.  Each core has a client for each loop, echo_client()
+ * of bench/echo: 32 connections, 8 calls in flight on each, as fast as they go.
+ * So half of the calls come from another core, however many loops there are;
+ * but one loop of two shares its machine with twice the work, in twice as many
+ * processes.  Two processes have all of that, and nothing in common.  CPU time
+ * of the servers by call: all of their threads, all of the calls. */
 #include "scale.h"
 
 #include <stdio.h>
 #include <unistd.h>
 #include <weft/log.h>
 
-enum { LOOPS_MAX = 2, CLIENTS = 2 };
+enum { CORES = 2, CLIENTS = 2 * CORES };
 
-static echo_shared *clients; /* the first has the port */
-static uint32_t loops;
+/* processes * loops is what each core has clients for. */
+typedef struct setting {
+    uint32_t processes, loops;
+} setting;
+
+static echo_shared *clients;
+static uint16_t *ports; /* by process */
 
 static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
                       Bench__EchoMessage_Closure reply, void *call)
@@ -30,23 +37,30 @@ static void pin_here(void *arg)
     scale_pin(*(const int *)arg);
 }
 
+typedef struct place {
+    uint32_t loops;
+    int first; /* core */
+    uint16_t *port;
+} place;
+
 static void serve(void *arg)
 {
     static Bench__Echo_Service service = BENCH__ECHO__INIT(echo_);
-    static const int cpus[LOOPS_MAX] = {0, 1};
+    static const int cpus[CORES] = {0, 1};
+    const place *p = arg;
     weft_server *server;
     weft_group *group;
     weft_loop *loop;
 
-    (void)arg;
     weft_log_set_level(WEFT_LOG_ERROR);
     weft_loop_new(&loop, NULL);
-    weft_group_new(&group, loop, loops, NULL);
-    for (size_t i = 0; i < loops; i++)
-        weft_loop_post(weft_group_loop(group, i), pin_here, (void *)&cpus[i]);
+    weft_group_new(&group, loop, p->loops, NULL);
+    for (size_t i = 0; i < p->loops; i++)
+        weft_loop_post(weft_group_loop(group, i), pin_here,
+                       (void *)&cpus[(size_t)p->first + i]);
     weft_server_new_group(&server, group, NULL);
     weft_server_add_service(server, &service.base);
-    scale_listen(server, &clients[0].port);
+    scale_listen(server, p->port);
     weft_loop_run(loop);
 }
 
@@ -55,46 +69,56 @@ static void call(void *arg)
     echo_client(arg);
 }
 
-/* The server's CPU time by call, in us. */
-static double measure(uint32_t n, uint32_t measured_ms)
+/* The servers' CPU time by call, in us. */
+static double measure(setting s, uint32_t measured_ms)
 {
-    pid_t server, pids[CLIENTS];
+    uint32_t n = s.processes * s.loops * CORES;
+    pid_t servers[CORES], pids[CLIENTS];
     double cpu_us = 0, calls = 0;
 
-    loops = n;
-    clients[0].port = 0;
-    server = scale_fork(-1, serve, NULL);
-    scale_wait_port(&clients[0].port);
-    for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = (echo_shared){.load = {.connections = 32 * n,
+    for (uint32_t i = 0; i < s.processes; i++) {
+        place p = {s.loops, (int)i, &ports[i]};
+
+        ports[i] = 0;
+        servers[i] = scale_fork(-1, serve, &p);
+        scale_wait_port(&ports[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t server = i / CORES % s.processes;
+
+        clients[i] = (echo_shared){.load = {.connections = 32,
                                             .in_flight = 8,
                                             .payload_bytes = 32,
                                             .warm_up_ms = 300,
                                             .measured_ms = measured_ms},
-                                   .server_pid = server,
-                                   .port = clients[0].port};
-        pids[i] = scale_fork(i, call, &clients[i]);
+                                   .server_pid = servers[server],
+                                   .port = ports[server]};
+        pids[i] = scale_fork((int)(i % CORES), call, &clients[i]);
     }
-    for (int i = 0; i < CLIENTS; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         scale_wait_exit(pids[i], measured_ms + 10000, "no client");
         scale_check(clients[i].failed == 0, "calls have failed");
-        cpu_us += clients[i].server_us / CLIENTS; /* each saw all of it */
+        /* Each of its clients saw all of a server's. */
+        cpu_us += clients[i].server_us / (n / s.processes);
         calls += (double)clients[i].calls;
     }
-    scale_kill(server);
+    for (uint32_t i = 0; i < s.processes; i++)
+        scale_kill(servers[i]);
     return cpu_us / calls;
 }
 
 int main(int argc, char **argv)
 {
     uint32_t measured_ms = scale_arg(argc, argv, 1, 500);
-    double one, two;
+    double one, apart, two;
 
     clients = scale_share(CLIENTS * sizeof(*clients));
-    one = measure(1, measured_ms);
-    two = measure(2, measured_ms);
-    printf("{\"scale\": \"loops\", \"one_us\": %.4f, \"two_us\": %.4f, "
-           "\"ratio\": %.3f}\n",
-           one, two, two / one);
+    ports = scale_share(CORES * sizeof(*ports));
+    one = measure((setting){1, 1}, measured_ms);
+    apart = measure((setting){2, 1}, measured_ms);
+    two = measure((setting){1, 2}, measured_ms);
+    printf("{\"scale\": \"loops\", \"one_us\": %.4f, \"apart_us\": %.4f, "
+           "\"two_us\": %.4f, \"ratio\": %.3f, \"ratio_apart\": %.3f}\n",
+           one, apart, two, two / one, two / apart);
     return 0;
 }
