@@ -76,17 +76,9 @@ weft_status weft__native_fail(weft__native *w, weft__native_fault fault)
     return status;
 }
 
-weft_status weft__payload_queue(weft__native *w, uint8_t *p,
-                                const weft__payload *payload, size_t len,
-                                size_t reserved)
+weft_status weft__payload_lend(weft__native *w, const weft__payload *payload,
+                               weft__slice lent, size_t reserved)
 {
-    weft__slice lent = weft__payload_lent(payload);
-
-    weft__payload_put(p, payload, len - lent.len);
-    if (lent.len == 0) {
-        weft__payload_done(payload);
-        return WEFT_OK;
-    }
     if (weft__outq_ref(w->out, lent.data, lent.len, payload->release,
                        payload->arg) == WEFT_OK)
         return WEFT_OK;
@@ -318,22 +310,19 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
         status = on_frame(w, &frame, p + WEFT__FRAME_HEADER, in);
         if (status == WEFT_ENOMEM)
             in->consumed -= size;
-        if (status == WEFT_OK && w->fault != WEFT__NATIVE_ALIVE)
-            status = faults[w->fault].status;
         if (status != WEFT_OK)
             return status;
+        if (w->fault != WEFT__NATIVE_ALIVE)
+            return faults[w->fault].status;
         if (in->block_taken || ++frames == in->max_frames)
             break;
     }
     return WEFT_OK;
 }
 
-bool weft__wire_keep_block(const weft__wire_event *event, weft_arena *arena)
+bool weft__wire_take_block(weft__wire_input *in, weft_arena *arena)
 {
-    weft__wire_input *in = event->input;
-
-    if (in == NULL || in->block == NULL || in->block_taken ||
-        in->consumed != in->len ||
+    if (in->block_taken || in->consumed != in->len ||
         weft__arena_adopt_block(arena, in->block, in->block_bytes) != WEFT_OK)
         return false;
     in->block_taken = true;

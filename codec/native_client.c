@@ -10,7 +10,7 @@ uint32_t weft__client_in_flight(const weft__native *w)
     return weft__idset_count(&w->calls) + (w->v0_call != 0);
 }
 
-uint32_t weft__client_window(const weft__native *w)
+WEFT__INLINE uint32_t window(const weft__native *w)
 {
     uint32_t n = weft__idset_count(&w->calls);
 
@@ -20,6 +20,11 @@ uint32_t weft__client_window(const weft__native *w)
     if (w->version == 0)
         return w->v0_call == 0;
     return w->peer_in_flight > n ? w->peer_in_flight - n : 0;
+}
+
+uint32_t weft__client_window(const weft__native *w)
+{
+    return window(w);
 }
 
 weft_status weft__client_start(weft__wire *wire)
@@ -35,6 +40,7 @@ weft_status weft__client_request(weft__wire *wire,
 {
     weft__native *w = (weft__native *)wire;
     const weft__payload *payload = &request->payload;
+    weft__slice lent = weft__payload_lent(payload);
     weft__request_head head = {
         .request = request, .payload_len = payload->len, .v0 = w->version == 0};
     weft__frame frame = {0};
@@ -42,7 +48,7 @@ weft_status weft__client_request(weft__wire *wire,
     weft_status status;
     uint8_t *p;
 
-    if (weft__client_window(w) == 0)
+    if (window(w) == 0)
         return WEFT_EAGAIN;
     if (request->kind > WEFT__ONE_WAY ||
         request->compression != WEFT__IDENTITY ||
@@ -65,12 +71,11 @@ weft_status weft__client_request(weft__wire *wire,
         frame.req_type = (uint8_t)request->kind;
         frame.id = w->last_id + 1;
     }
-    copied = WEFT__FRAME_HEADER + head_size + head.payload_len -
-             weft__payload_lent(payload).len;
+    copied = WEFT__FRAME_HEADER + head_size + head.payload_len - lent.len;
     if ((p = weft__outq_reserve(w->out, copied)) == NULL)
         return WEFT_ENOMEM;
     p = weft__request_head_put(weft__frame_put(p, &frame), &head);
-    status = weft__payload_queue(w, p, payload, head.payload_len, copied);
+    status = weft__payload_queue(w, p, payload, head.payload_len, lent, copied);
     if (status != WEFT_OK)
         return status;
 

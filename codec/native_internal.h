@@ -166,12 +166,24 @@ static inline void weft__payload_done(const weft__payload *payload)
         payload->release(payload->arg);
 }
 
+/* Queues what a payload lends, behind its other bytes.  ENOMEM: those, which
+ * are the end of the last `reserved` bytes of the queue, are given back. */
+weft_status weft__payload_lend(weft__native *w, const weft__payload *payload,
+                               weft__slice lent, size_t reserved);
+
 /* Queues the payload, len bytes with its filler, of which those that are not
- * lent go to p, the end of the last `reserved` bytes of the queue.  ENOMEM:
- * those are given back. */
-weft_status weft__payload_queue(weft__native *w, uint8_t *p,
-                                const weft__payload *payload, size_t len,
-                                size_t reserved);
+ * lent go to p; reserved, and ENOMEM: as above. */
+static inline weft_status weft__payload_queue(weft__native *w, uint8_t *p,
+                                              const weft__payload *payload,
+                                              size_t len, weft__slice lent,
+                                              size_t reserved)
+{
+    weft__payload_put(p, payload, len - lent.len);
+    if (lent.len != 0)
+        return weft__payload_lend(w, payload, lent, reserved);
+    weft__payload_done(payload);
+    return WEFT_OK;
+}
 
 /* Handlers of data and reset frames of version 1 and of any frame of version 0.
  * ENOMEM: nothing has happened. */

@@ -230,6 +230,7 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
     weft__native *w = (weft__native *)wire;
     const weft__payload *payload = &response->payload;
     bool ok = response->status == WEFT_OK;
+    weft__slice lent = {0};
     weft__response_head head = {
         .response = response, .message = response->message, .has_payload = ok};
     weft__frame frame = {.version = 1, .id = stream};
@@ -249,24 +250,25 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
         weft__payload_done(payload);
         return WEFT_OK;
     }
-    if (ok)
+    if (ok) {
         head.payload_len = payload->len;
-    else
+        lent = weft__payload_lent(payload);
+    } else {
         head.code = (uint32_t)weft_status_to_rpc(response->status);
+    }
     if ((status = weft__response_head_size(&head, &head_size)) != WEFT_OK)
         return status;
     if (head_size + head.payload_len > w->peer_frame_bytes)
         return WEFT_ELIMIT;
 
     frame.length = (uint32_t)(head_size + head.payload_len);
-    copied = WEFT__FRAME_HEADER + head_size + head.payload_len -
-             (ok ? weft__payload_lent(payload).len : 0);
+    copied = WEFT__FRAME_HEADER + head_size + head.payload_len - lent.len;
     if ((p = weft__outq_reserve(w->out, copied)) == NULL)
         return WEFT_ENOMEM;
     p = weft__response_head_put(weft__frame_put(p, &frame), &head);
     if (!ok)
         weft__payload_done(payload);
-    else if ((status = weft__payload_queue(w, p, payload, payload->len,
+    else if ((status = weft__payload_queue(w, p, payload, payload->len, lent,
                                            copied)) != WEFT_OK)
         return status;
     weft__idset_remove_found(&w->calls, found);

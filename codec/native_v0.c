@@ -158,7 +158,7 @@ static weft_status send_run(weft__native *w, const encoded *e)
         return WEFT_ENOMEM;
     if (lent.len == 0)
         p = put_whole(p, e);
-    else if (weft__payload_queue(w, put_head(p, e), payload, payload->len,
+    else if (weft__payload_queue(w, put_head(p, e), payload, payload->len, lent,
                                  own) != WEFT_OK)
         return WEFT_ENOMEM;
     for (end = i, i = fifo->first + 1; i < end; i++) {

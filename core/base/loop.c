@@ -6,6 +6,7 @@
 #include "reactor_internal.h"
 
 #include <unistd.h>
+#include <weft/hint.h>
 #include <weft/mem.h>
 
 #define X(type, name, dflt, help)                                              \
@@ -281,14 +282,17 @@ weft_clock weft__loop_clock(const weft_loop *loop)
     return loop->conf.clock;
 }
 
+/* Outside of our callbacks the cached clock may be old. */
+static WEFT__APART uint64_t outside_ns(const weft_loop *loop)
+{
+    uint64_t now = loop->conf.clock.now_ns(loop->conf.clock.user);
+
+    return now > loop->now_ns ? now : loop->now_ns;
+}
+
 uint64_t weft_loop_now_ns(const weft_loop *loop)
 {
-    uint64_t now;
-
-    if (loop->depth > 0)
-        return loop->now_ns;
-    now = loop->conf.clock.now_ns(loop->conf.clock.user);
-    return now > loop->now_ns ? now : loop->now_ns;
+    return loop->depth > 0 ? loop->now_ns : outside_ns(loop);
 }
 
 uint64_t weft_loop_now_ms(const weft_loop *loop)

@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <weft/hint.h>
 
-static void say_late(weft_loop *loop, const char *name, uint64_t held_ns)
+static WEFT__COLD void say_late(weft_loop *loop, const char *name,
+                                uint64_t held_ns)
 {
     loop->lag.late++;
     snprintf(loop->late_name, sizeof loop->late_name, "%s", name);
@@ -74,28 +76,30 @@ static uint64_t span_ns(const weft_loop *loop)
  */
 void weft__loop_span_begin(weft_loop *loop, const char *name)
 {
-    if (loop->n_spans < WEFT__SPANS) {
-        loop->spans[loop->n_spans].name = name;
-        loop->spans[loop->n_spans].start_ns = loop->coarse && loop->n_spans == 0
-                                                  ? loop->span_seen_ns
-                                                  : span_ns(loop);
-    }
-    loop->n_spans++;
+    unsigned n = loop->n_spans++;
+
+    if (n >= WEFT__SPANS)
+        return;
+    loop->spans[n].name = name;
+    loop->spans[n].start_ns =
+        loop->coarse && n == 0 ? loop->span_seen_ns : span_ns(loop);
 }
 
 void weft__loop_span_end(weft_loop *loop)
 {
     uint64_t now, start;
+    unsigned n;
 
     assert(loop->n_spans > 0);
-    if (--loop->n_spans >= WEFT__SPANS || loop->warn_ns == 0)
+    n = --loop->n_spans;
+    if (n >= WEFT__SPANS || loop->warn_ns == 0)
         return;
     now = loop->span_seen_ns = span_ns(loop);
-    start = loop->spans[loop->n_spans].start_ns;
+    start = loop->spans[n].start_ns;
     /* The innermost names it; those around it would only repeat that. */
     if (now > start && now - start > loop->warn_ns && !loop->late_said) {
         loop->late_said = true;
-        say_late(loop, loop->spans[loop->n_spans].name, now - start);
+        say_late(loop, loop->spans[n].name, now - start);
     }
 }
 

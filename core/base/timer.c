@@ -30,6 +30,7 @@
 #include "reactor_internal.h"
 
 #include <unistd.h>
+#include <weft/hint.h>
 
 #define MAX_DUE_MS (UINT64_MAX >> 1)
 
@@ -83,7 +84,7 @@ static weft_timer *timer_of(weft__alarm *alarm)
     return (weft_timer *)alarm;
 }
 
-static void place(weft__wheel *w, weft__alarm *alarm)
+WEFT__INLINE void place(weft__wheel *w, weft__alarm *alarm)
 {
     uint64_t due_ms = alarm->due_ms, differs = due_ms ^ w->elapsed_ms;
     unsigned level, slot;
@@ -169,7 +170,7 @@ static uint64_t next_due_ms(weft__wheel *w)
     return due_ms;
 }
 
-static void arm_at(weft_loop *loop, uint64_t due_ms)
+static WEFT__APART void arm_at(weft_loop *loop, uint64_t due_ms)
 {
     uint64_t now_ms = loop->now_ns / NS_PER_MS;
     uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
@@ -345,7 +346,7 @@ static void stop(weft_loop *loop, weft__alarm *alarm)
 }
 
 /* The clock has been touched. */
-static void start(weft_loop *loop, weft__alarm *alarm, uint64_t due_ms)
+WEFT__INLINE void start(weft_loop *loop, weft__alarm *alarm, uint64_t due_ms)
 {
     weft__wheel *w = &loop->wheel;
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <weft/arena_internal.h>
+#include <weft/hint.h>
 #include <weft/mem.h>
 
 #define POOL_MAX 1024
@@ -225,7 +226,7 @@ static uint64_t us_between(uint64_t from, uint64_t to)
     return to > from ? (to - from) / 1000 : 0;
 }
 
-static void measure_phases(weft__client_call *call)
+WEFT__INLINE void measure_phases(weft__client_call *call)
 {
     uint64_t now = weft_loop_now_ns(call->channel->loop);
     uint64_t resolved = call->resolved_ns != 0 ? call->resolved_ns : now;
@@ -253,7 +254,7 @@ static void observe(const weft__client_call *call)
 
 /* Tells the caller.  K4: the callback may close the channel, whose memory stays
  * until the stack has unwound. */
-static void complete(void *arg)
+WEFT__INLINE void complete(void *arg)
 {
     weft__client_call *call = arg, *outer_call = weft__current_call;
     const weft_result *outer = weft__current_result;

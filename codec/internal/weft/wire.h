@@ -113,7 +113,17 @@ struct weft__wire_event {
 /* Moves the input's block into arena: true, and the event's slices live as long
  * as the arena does.  False: the bytes lie in a shared buffer, or arena has no
  * room for the block; nothing has changed, and they must be copied. */
-bool weft__wire_keep_block(const weft__wire_event *event, weft_arena *arena);
+static inline bool weft__wire_keep_block(const weft__wire_event *event,
+                                         weft_arena *arena);
+bool weft__wire_take_block(weft__wire_input *in, weft_arena *arena);
+
+static inline bool weft__wire_keep_block(const weft__wire_event *event,
+                                         weft_arena *arena)
+{
+    weft__wire_input *in = event->input;
+
+    return in != NULL && in->block != NULL && weft__wire_take_block(in, arena);
+}
 
 /* A message on its way out: bytes, or something that packs itself into exactly
  * len bytes; or into all but the last tail_len of them, which lie at tail. */
