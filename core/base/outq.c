@@ -33,23 +33,25 @@ void weft__outq_init(weft__outq *q, weft_loop *loop)
 
 static void push(weft__outq *q, weft__segment *s)
 {
-    if (q->tail != NULL)
-        q->tail->next = s;
-    else
-        q->head = s;
+    weft__segment *last = q->tail;
+
+    s->next = last != NULL ? last->next : s;
+    if (last != NULL)
+        last->next = s;
     q->tail = s;
     q->bytes += s->len;
 }
 
 static void pop(weft__outq *q)
 {
-    weft__segment *s = q->head;
+    weft__segment *last = q->tail, *s = last->next;
     void (*release)(void *) = s->release;
     void *arg = s->arg;
     chunk *c = s->chunk;
 
     q->bytes -= s->len;
-    if ((q->head = s->next) == NULL)
+    last->next = s->next;
+    if (s == last)
         q->tail = NULL;
     if (c == NULL)
         weft__loop_block_put(q->loop, s, s->block_size);
@@ -139,30 +141,35 @@ weft_status weft__outq_ref(weft__outq *q, const void *data, size_t n,
 
 int weft__outq_iov(const weft__outq *q, struct iovec *iov, int max)
 {
+    const weft__segment *s = q->tail;
     int n = 0;
 
-    for (const weft__segment *s = q->head; s != NULL && n < max; s = s->next)
+    if (s == NULL)
+        return 0;
+    do {
+        s = s->next;
         if (s->len > 0)
             iov[n++] = (struct iovec){s->data, s->len};
+    } while (s != q->tail && n < max);
     return n;
 }
 
 void weft__outq_consume(weft__outq *q, size_t n)
 {
     assert(n <= q->bytes);
-    while (q->head != NULL && n >= q->head->len) {
-        n -= q->head->len;
+    while (q->tail != NULL && n >= q->tail->next->len) {
+        n -= q->tail->next->len;
         pop(q);
     }
     if (n > 0) {
-        q->head->data += n;
-        q->head->len -= n;
+        q->tail->next->data += n;
+        q->tail->next->len -= n;
         q->bytes -= n;
     }
 }
 
 void weft__outq_fini(weft__outq *q)
 {
-    while (q->head != NULL)
+    while (q->tail != NULL)
         pop(q);
 }

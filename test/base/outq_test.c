@@ -179,7 +179,7 @@ static void an_empty_reference_is_released_at_once(void **state)
     released = 0;
     assert_int_equal(weft__outq_ref(q, NULL, 0, on_release, NULL), WEFT_OK);
     assert_int_equal(released, 1);
-    assert_null(q->head);
+    assert_null(q->tail);
 }
 
 static void a_trim_gives_back_what_was_too_much(void **state)
@@ -201,7 +201,7 @@ static void a_trim_gives_back_what_was_too_much(void **state)
     assert_non_null(weft__outq_reserve(q, 40000));
     weft__outq_trim(q, 40000);
     assert_int_equal(q->bytes, 0);
-    assert_null(q->head); /* nothing is left, not even an empty segment */
+    assert_null(q->tail); /* nothing is left, not even an empty segment */
 }
 
 static void a_trimmed_segment_disappears_among_others(void **state)
@@ -217,7 +217,7 @@ static void a_trimmed_segment_disappears_among_others(void **state)
     assert_int_equal(weft__outq_iov(q, iov, 4), 2);
     assert_int_equal(drain(q, out, 1), 2);
     assert_memory_equal(out, "rs", 2);
-    assert_null(q->head);
+    assert_null(q->tail);
 }
 
 /* Pieces of many sizes, copied and referenced, consumed in steps of many sizes:
@@ -260,7 +260,7 @@ static void a_size_that_overflows_is_out_of_memory(void **state)
 
     assert_null(weft__outq_reserve(q, SIZE_MAX));
     assert_null(weft__outq_reserve(q, SIZE_MAX - 16));
-    assert_null(q->head);
+    assert_null(q->tail);
 }
 
 static weft_status queue_some(void *user)

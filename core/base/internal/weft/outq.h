@@ -19,7 +19,7 @@ typedef struct weft__outq_chunk {
 
 typedef struct weft__segment weft__segment;
 struct weft__segment {
-    weft__segment *next;
+    weft__segment *next;     /* the last one's is the first */
     uint8_t *data;           /* the next byte to write */
     size_t len;              /* 0 only after a trim */
     weft__outq_chunk *chunk; /* holds this record; NULL: it heads a block */
@@ -30,9 +30,9 @@ struct weft__segment {
 };
 
 typedef struct weft__outq {
-    weft_loop *loop; /* borrowed: chunks come from its pool */
-    weft__segment *head, *tail;
-    size_t bytes; /* waiting */
+    weft_loop *loop;     /* borrowed: chunks come from its pool */
+    weft__segment *tail; /* its next is the head; NULL: empty */
+    size_t bytes;        /* waiting */
 } weft__outq;
 
 void weft__outq_init(weft__outq *q, weft_loop *loop);
