@@ -28,7 +28,8 @@ static weft__native *native(weft__wire *wire)
 weft_status weft__native_send(weft__native *w, const weft__frame *frame,
                               const void *body)
 {
-    uint8_t *p = weft__outq_reserve(w->out, WEFT__FRAME_HEADER + frame->length);
+    uint8_t *p =
+        weft__outq_reserve(&w->wire.out, WEFT__FRAME_HEADER + frame->length);
 
     if (p == NULL)
         return WEFT_ENOMEM;
@@ -45,7 +46,8 @@ weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
                          .type = type,
                          .id = id,
                          .length = (uint32_t)weft__reason_size(reason)};
-    uint8_t *p = weft__outq_reserve(w->out, WEFT__FRAME_HEADER + frame.length);
+    uint8_t *p =
+        weft__outq_reserve(&w->wire.out, WEFT__FRAME_HEADER + frame.length);
 
     if (p == NULL)
         return WEFT_ENOMEM;
@@ -71,29 +73,26 @@ weft_status weft__native_fail(weft__native *w, weft__native_fault fault)
 
     w->fault = (uint8_t)fault;
     if (w->version == 1) /* the connection closes, whether or not it is told */
-        (void)weft__native_send_reason(
-            w, WEFT__FRAME_GOAWAY, w->conf->server ? w->last_id : 0, &reason);
+        (void)weft__native_send_reason(w, WEFT__FRAME_GOAWAY,
+                                       w->wire.conf->server ? w->last_id : 0,
+                                       &reason);
     return status;
 }
 
 weft_status weft__payload_lend(weft__native *w, const weft__payload *payload,
                                weft__slice lent, size_t reserved)
 {
-    if (weft__outq_ref(w->out, lent.data, lent.len, payload->release,
+    if (weft__outq_ref(&w->wire.out, lent.data, lent.len, payload->release,
                        payload->arg) == WEFT_OK)
         return WEFT_OK;
-    weft__outq_trim(w->out, reserved);
+    weft__outq_trim(&w->wire.out, reserved);
     return WEFT_ENOMEM;
 }
 
-static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
-                        weft__outq *out)
+static weft_status init(weft__wire *wire)
 {
     weft__native *w = native(wire);
 
-    w->wire.ops = &weft__native_wire;
-    w->conf = conf;
-    w->out = out;
     w->version = -1;
     w->peer_frame_bytes = WEFT__V0_MAX_BODY;
     w->peer_in_flight = UINT32_MAX;
@@ -105,7 +104,7 @@ static void fini(weft__wire *wire)
     weft__native *w = native(wire);
 
     weft__idset_fini(&w->calls);
-    if (w->conf->server)
+    if (w->wire.conf->server)
         weft__v0_fini(w);
 }
 
@@ -117,7 +116,7 @@ static weft_status send_goaway(weft__native *w)
     weft_status status;
 
     status = weft__native_send_reason(
-        w, WEFT__FRAME_GOAWAY, w->conf->server ? w->last_id : 0, &reason);
+        w, WEFT__FRAME_GOAWAY, w->wire.conf->server ? w->last_id : 0, &reason);
     if (status != WEFT_OK)
         return status;
     w->goaway_sent = true;
@@ -137,8 +136,8 @@ static void goaway(weft__wire *wire, weft_status why, const char *text)
         return;
     reason.text = weft__slice_of(text != NULL ? text : weft_status_text(why));
     /* A peer that could not be told has its calls refused all the same. */
-    (void)weft__native_send_reason(w, WEFT__FRAME_GOAWAY,
-                                   w->conf->server ? w->last_id : 0, &reason);
+    (void)weft__native_send_reason(
+        w, WEFT__FRAME_GOAWAY, w->wire.conf->server ? w->last_id : 0, &reason);
     w->goaway_sent = true;
 }
 
@@ -151,10 +150,10 @@ static uint32_t max_frame_bytes(const weft__wire_conf *conf)
 
 static weft_status send_settings(weft__native *w)
 {
-    weft__settings own = {.max_frame_bytes = max_frame_bytes(w->conf),
-                          .max_in_flight =
-                              w->conf->server ? w->conf->max_in_flight : 0,
-                          .compressions = 1u << WEFT__IDENTITY};
+    weft__settings own = {
+        .max_frame_bytes = max_frame_bytes(w->wire.conf),
+        .max_in_flight = w->wire.conf->server ? w->wire.conf->max_in_flight : 0,
+        .compressions = 1u << WEFT__IDENTITY};
     uint8_t body[WEFT__SETTINGS_MAX];
     weft__frame frame = {.version = 1,
                          .type = WEFT__FRAME_HEARTBEAT,
@@ -179,9 +178,9 @@ static weft_status answer_heartbeat(weft__native *w, const weft__frame *asked)
                          .id = asked->id};
     weft_status status;
 
-    if (w->out->bytes > WEFT__PONG_UNSENT_MAX)
+    if (w->wire.out.bytes > WEFT__PONG_UNSENT_MAX)
         return WEFT_OK;
-    if (!w->conf->server || w->settings_sent)
+    if (!w->wire.conf->server || w->settings_sent)
         return weft__native_send(w, &frame, NULL);
     if ((status = send_settings(w)) != WEFT_OK)
         return status;
@@ -206,8 +205,8 @@ static weft_status on_heartbeat(weft__native *w, const weft__frame *frame,
         take_settings(w, &peer);
         return WEFT_OK;
     }
-    if (!w->ready && (!w->conf->server || frame->length != 0)) {
-        if (!w->conf->server && (status = send_settings(w)) != WEFT_OK)
+    if (!w->ready && (!w->wire.conf->server || frame->length != 0)) {
+        if (!w->wire.conf->server && (status = send_settings(w)) != WEFT_OK)
             return status;
         w->ready = true;
         event.parts = WEFT__READY;
@@ -229,7 +228,7 @@ static void on_goaway(weft__native *w, const weft__frame *frame,
     event.status = weft_status_to_rpc((int)(reason.code & 0xffff));
     event.message = reason.text;
     w->goaway_received = true;
-    if (!w->conf->server)
+    if (!w->wire.conf->server)
         weft__idset_remove_above(&w->calls, frame->id);
     in->sink(in->user, &event);
 }
@@ -237,7 +236,7 @@ static void on_goaway(weft__native *w, const weft__frame *frame,
 static weft_status on_frame(weft__native *w, const weft__frame *frame,
                             const uint8_t *body, weft__wire_input *in)
 {
-    bool server = w->conf->server;
+    bool server = w->wire.conf->server;
 
     /* A version that nobody has defined yet is read as gorpc reads it, unless
      * the peer has shown that it speaks version 1. */
@@ -294,7 +293,7 @@ static weft_status feed(weft__wire *wire, weft__wire_input *in)
             break;
         }
         weft__frame_get(p, &frame);
-        if (frame.length > w->conf->max_frame_bytes &&
+        if (frame.length > w->wire.conf->max_frame_bytes &&
             frame.length > WEFT__MIN_FRAME_BYTES) {
             if (frame.version == 1)
                 w->version = 1; /* it will understand the reason */
@@ -333,7 +332,8 @@ static void reset(weft__wire *wire, weft__stream_id stream, weft_status why)
 {
     weft__native *w = native(wire);
 
-    (w->conf->server ? weft__server_reset : weft__client_reset)(w, stream, why);
+    (w->wire.conf->server ? weft__server_reset : weft__client_reset)(w, stream,
+                                                                     why);
 }
 
 static bool ping(weft__wire *wire)
@@ -352,7 +352,7 @@ static bool ping(weft__wire *wire)
 static void info(const weft__wire *wire, weft__wire_info *out)
 {
     const weft__native *w = (const weft__native *)wire;
-    bool server = w->conf->server;
+    bool server = w->wire.conf->server;
 
     *out = (weft__wire_info){.version = w->version,
                              .max_frame_bytes = w->version == 1

@@ -72,7 +72,7 @@ weft_status weft__client_request(weft__wire *wire,
         frame.id = w->last_id + 1;
     }
     copied = WEFT__FRAME_HEADER + head_size + head.payload_len - lent.len;
-    if ((p = weft__outq_reserve(w->out, copied)) == NULL)
+    if ((p = weft__outq_reserve(&w->wire.out, copied)) == NULL)
         return WEFT_ENOMEM;
     p = weft__request_head_put(weft__frame_put(p, &frame), &head);
     status = weft__payload_queue(w, p, payload, head.payload_len, lent, copied);

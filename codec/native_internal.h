@@ -81,9 +81,7 @@ typedef enum weft__native_fault {
 /* There is one for each connection, most of which idle: what only some need is
  * allocated when they do. */
 typedef struct weft__native {
-    weft__wire wire; /* first */
-    const weft__wire_conf *conf;
-    weft__outq *out;
+    weft__wire wire;   /* first */
     weft__idset calls; /* in flight, version 1; the bit: one-way */
     uint64_t last_id;  /* server: highest seen; client: last used */
     union {
@@ -118,12 +116,12 @@ static inline weft__envelope weft__native_envelope(const weft__native *w,
                                                    weft__stream_id stream,
                                                    weft__wire_input *in)
 {
-    uint32_t most = w->conf->max_metadata;
+    uint32_t most = w->wire.conf->max_metadata;
 
     return (weft__envelope){.pairs = pairs,
                             .max_pairs =
                                 most < WEFT__MAX_PAIRS ? most : WEFT__MAX_PAIRS,
-                            .max_pair_bytes = w->conf->max_metadata_bytes,
+                            .max_pair_bytes = w->wire.conf->max_metadata_bytes,
                             .event = {.stream = stream, .input = in}};
 }
 

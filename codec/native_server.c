@@ -71,7 +71,7 @@ static weft_status judge(weft__native *w, const weft__frame *frame,
         env->why = "the kind of call is not known";
         return WEFT_UNIMPLEMENTED;
     }
-    if (weft__server_in_flight(w) >= w->conf->max_in_flight) {
+    if (weft__server_in_flight(w) >= w->wire.conf->max_in_flight) {
         env->why = "over max_in_flight_per_connection calls";
         return WEFT_RESOURCE_EXHAUSTED;
     }
@@ -150,7 +150,7 @@ static void judge_v0(weft__native *w, const weft__frame *frame,
     } else if (status != WEFT_OK || env->event.payload.len == 0) {
         answer->raw_code = GORPC_SERVER_ERROR;
         env->why = "server internal error";
-    } else if (weft__server_in_flight(w) >= w->conf->max_in_flight) {
+    } else if (weft__server_in_flight(w) >= w->wire.conf->max_in_flight) {
         answer->raw_code = WEFT_RESOURCE_EXHAUSTED;
         env->why = "over max_in_flight_per_connection calls";
     }
@@ -171,7 +171,7 @@ weft_status weft__server_v0(weft__native *w, const weft__frame *frame,
 
     /* Refused calls wait for their turn too, which must not cost without end.
      */
-    if (weft__v0_pending(w) >= 64 + 2 * (uint64_t)w->conf->max_in_flight)
+    if (weft__v0_pending(w) >= 64 + 2 * (uint64_t)w->wire.conf->max_in_flight)
         return weft__native_fail(w, WEFT__NATIVE_PIPELINED);
     judge_v0(w, frame, body, &env, &answer);
     if ((status = weft__v0_push(w, &number)) != WEFT_OK)
@@ -263,7 +263,7 @@ weft_status weft__server_respond(weft__wire *wire, weft__stream_id stream,
 
     frame.length = (uint32_t)(head_size + head.payload_len);
     copied = WEFT__FRAME_HEADER + head_size + head.payload_len - lent.len;
-    if ((p = weft__outq_reserve(w->out, copied)) == NULL)
+    if ((p = weft__outq_reserve(&w->wire.out, copied)) == NULL)
         return WEFT_ENOMEM;
     p = weft__response_head_put(weft__frame_put(p, &frame), &head);
     if (!ok)

@@ -154,7 +154,7 @@ static weft_status send_run(weft__native *w, const encoded *e)
     if (e->head.has_payload && parked == 0)
         lent = weft__payload_lent(payload);
     own -= lent.len;
-    if ((p = weft__outq_reserve(w->out, own + parked)) == NULL)
+    if ((p = weft__outq_reserve(&w->wire.out, own + parked)) == NULL)
         return WEFT_ENOMEM;
     if (lent.len == 0)
         p = put_whole(p, e);

@@ -1,7 +1,6 @@
 /* conn.c - the life of a connection, and its public functions. */
 #include "conn_internal.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <weft/mem.h>
@@ -9,11 +8,19 @@
 enum { WHY_BYTES = 256 };
 
 /* One block: the owner's memory, or a pointer to it; the struct; its wire; the
- * event; the text of the peer's address. */
+ * event; the peer's address. */
 
-static size_t owner_bytes(const weft__conn_handler *handler)
+/* That of IPv4, which most have; of others it is the text that is kept. */
+typedef struct peer_in4 {
+    struct in_addr addr;
+    in_port_t port;
+} peer_in4;
+
+static size_t owner_bytes(const weft__conn_conf *conf)
 {
-    return handler->owner_bytes != 0 ? handler->owner_bytes : sizeof(void *);
+    size_t bytes = conf->handler->owner_bytes;
+
+    return bytes != 0 ? bytes : sizeof(void *);
 }
 
 static size_t event_offset(const weft__wire_ops *wire)
@@ -27,36 +34,43 @@ static struct event *event_of(const weft__conn *conn)
                                     event_offset(conn->wire->ops));
 }
 
-static char *peer_of(const weft__conn *conn)
+static void *peer_of(const weft__conn *conn)
 {
     return (char *)event_of(conn) + event_get_struct_event_size();
 }
 
 static void free_block(weft__conn *conn)
 {
-    weft_free((char *)conn - owner_bytes(conn->handler));
+    weft_free((char *)conn - owner_bytes(weft__conf_of(conn)));
 }
 
 uint32_t weft__conn_now(const weft__conn *conn)
 {
-    return (uint32_t)weft_loop_now_ms(conn->out.loop);
+    return (uint32_t)weft_loop_now_ms(weft__loop_of(conn));
 }
 
 /* ---- the end ---- */
 
-static void on_goodbye(void *arg)
+static weft__conn *conn_of(weft__task *service)
 {
-    weft__conn *conn = arg;
+    return (weft__conn *)(void *)((char *)service -
+                                  offsetof(weft__conn, service));
+}
 
-    weft__outq_fini(&conn->out);
+static void on_goodbye(weft__task *service)
+{
+    weft__conn *conn = conn_of(service);
+    char *why = conn->held != NULL ? conn->held->why : NULL;
+
+    weft__outq_fini(&conn->wire->out);
     event_debug_unassign(event_of(conn));
-    conn->handler->on_closed(conn, conn->status,
-                             conn->why != NULL ? conn->why
-                                               : weft_status_text(conn->status),
-                             weft__conn_user(conn));
+    weft__conf_of(conn)->handler->on_closed(
+        conn, conn->status, why != NULL ? why : weft_status_text(conn->status),
+        weft__conn_user(conn));
     conn->wire->ops->fini(conn->wire);
     weft__conn_drop_in(conn);
-    weft_free(conn->why);
+    weft_free(why);
+    weft_free(conn->held);
     free_block(conn);
 }
 
@@ -67,13 +81,13 @@ void weft__conn_finish(weft__conn *conn)
     conn->state = WEFT__CONN_CLOSED;
     conn->wire->paused = true;
     weft__conn_unaccount(conn);
-    weft__alarm_stop(conn->out.loop, &conn->alarm);
+    weft__alarm_stop(weft__loop_of(conn), &conn->alarm);
     if (conn->armed != 0)
         event_del(event_of(conn));
     conn->armed = 0;
     conn->socket.ops->close(&conn->socket);
-    if (!conn->servicing && !conn->service.queued)
-        weft__loop_defer(conn->out.loop, &conn->service, on_goodbye, conn);
+    if (!conn->servicing)
+        weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
 }
 
 /* The first reason is the one that is told. */
@@ -87,7 +101,8 @@ static void vset_why(weft__conn *conn, weft_status status, const char *fmt,
     conn->reasoned = true;
     vsnprintf(text, sizeof text, fmt, ap);
     conn->status = (int8_t)status;
-    conn->why = weft_strdup(text);
+    if (weft__conn_held(conn) != NULL)
+        conn->held->why = weft_strdup(text);
 }
 
 static void WEFT_PRINTF(3, 4)
@@ -190,7 +205,7 @@ static void arm(weft__conn *conn, short mask)
     conn->armed = 0;
     if (mask == 0)
         return;
-    event_assign(event_of(conn), weft_loop_base(conn->out.loop),
+    event_assign(event_of(conn), weft_loop_base(weft__loop_of(conn)),
                  conn->socket.fd, (short)(mask | EV_PERSIST), on_io, conn);
     if (event_add(event_of(conn), NULL) == 0)
         conn->armed = (uint8_t)mask;
@@ -245,7 +260,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     weft__conn *conn = arg;
     weft__stream_socket *s = &conn->socket;
-    weft_loop *loop = conn->out.loop;
+    weft_loop *loop = weft__loop_of(conn);
 
     (void)fd;
     weft__loop_enter(loop, "connection");
@@ -267,8 +282,8 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
         /* A thousand connections that answer in one batch would hold a chunk
          * each until its end, and what larger replies lie in would not be
          * warm any more; this is one write per read as well. */
-        if (conn->out.bytes >= WEFT__FLUSH_SOON ||
-            (conn->out.bytes > 0 && weft__loop_chunks_scarce(loop)))
+        if (conn->wire->out.bytes >= WEFT__FLUSH_SOON ||
+            (conn->wire->out.bytes > 0 && weft__loop_chunks_scarce(loop)))
             weft__conn_flush(conn);
         weft__conn_advance_close(conn);
         weft__conn_account(conn);
@@ -278,9 +293,9 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     weft__loop_leave_last(loop);
 }
 
-static void on_service(void *arg)
+static void on_service(weft__task *service)
 {
-    weft__conn *conn = arg;
+    weft__conn *conn = conn_of(service);
 
     conn->servicing = true;
     if (conn->in != NULL && conn->in->raw)
@@ -293,8 +308,8 @@ static void on_service(void *arg)
     weft__conn_account(conn);
     conn->servicing = false;
     if (conn->state == WEFT__CONN_CLOSED)
-        weft__loop_defer(conn->out.loop, &conn->service, on_goodbye, conn);
-    else if ((conn->out.bytes > 0 && !conn->write_blocked) ||
+        weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
+    else if ((conn->wire->out.bytes > 0 && !conn->write_blocked) ||
              (weft__conn_reading(conn) &&
               (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
         weft__conn_service_later(conn);
@@ -302,62 +317,67 @@ static void on_service(void *arg)
 
 void weft__conn_service_later(weft__conn *conn)
 {
-    if (!conn->servicing)
-        weft__loop_flush_later(conn->out.loop, &conn->service, on_service,
-                               conn);
+    if (!conn->servicing && !weft__task_queued(&conn->service))
+        weft__loop_flush_later(weft__loop_of(conn), &conn->service, on_service);
 }
 
 /* ---- birth ---- */
 
+static bool is_in4(const weft_address *address)
+{
+    return address->kind == WEFT_ADDRESS_TCP &&
+           address->u.sa.sa_family == AF_INET;
+}
+
 static weft_status make(weft__conn **out, weft_loop *loop,
                         const weft_address *peer, const weft__wire_ops *wire,
-                        const weft__conn_conf *conf,
-                        const weft__conn_handler *handler, void *user)
+                        const weft__conn_conf *conf, void *user)
 {
     char text[WEFT_ADDRESS_TEXT];
+    bool in4 = is_in4(peer);
     size_t peer_bytes =
-        strlen(weft_address_format(peer, text, sizeof text)) + 1;
+        in4 ? sizeof(peer_in4)
+            : strlen(weft_address_format(peer, text, sizeof text)) + 1;
     char *memory =
-        weft_calloc(1, owner_bytes(handler) + event_offset(wire) +
+        weft_calloc(1, owner_bytes(conf) + event_offset(wire) +
                            event_get_struct_event_size() + peer_bytes);
     weft__conn *conn;
     weft_status status;
 
     if (memory == NULL)
         return WEFT_ENOMEM;
-    if (handler->owner_bytes == 0)
+    if (conf->handler->owner_bytes == 0)
         *(void **)(void *)memory = user;
-    conn = (weft__conn *)(void *)(memory + owner_bytes(handler));
-    conn->conf = conf;
-    conn->handler = handler;
-    conn->wire->ops = wire;
-    memcpy(peer_of(conn), text, peer_bytes);
+    conn = (weft__conn *)(void *)(memory + owner_bytes(conf));
     conn->socket.ops = &weft__fd_socket;
     conn->socket.fd = -1;
     conn->server = conf->wire_conf.server;
     conn->opened_s = (uint32_t)(weft_loop_now_ms(loop) / 1000);
-    weft__outq_init(&conn->out, loop);
-    conn->last_in_ms = conn->state_ms = weft__conn_now(conn);
+    conn->last_in_ms = conn->state_ms = (uint32_t)weft_loop_now_ms(loop);
     weft__loop_set_alarm(loop, weft__conn_on_alarm, "connection timer");
-    status = wire->init(conn->wire, &conf->wire_conf, &conn->out);
+    status = weft__wire_init(conn->wire, wire, &conf->wire_conf, loop);
     if (status != WEFT_OK) {
         free_block(conn);
         return status;
     }
+    conn->peer_in4 = in4;
+    if (in4)
+        *(peer_in4 *)peer_of(conn) =
+            (peer_in4){peer->u.in4.sin_addr, peer->u.in4.sin_port};
+    else
+        memcpy(peer_of(conn), text, peer_bytes);
     *out = conn;
     return WEFT_OK;
 }
 
 weft_status weft__conn_connect(weft__conn **out, weft_loop *loop,
                                const weft_address *address,
-                               const weft__conn_conf *conf,
-                               const weft__conn_handler *handler, void *user)
+                               const weft__conn_conf *conf, void *user)
 {
     weft__conn *conn;
     const char *why;
     bool connecting;
-    weft_status status =
-        make(&conn, loop, address, conf->wire, conf, handler, user);
+    weft_status status = make(&conn, loop, address, conf->wire, conf, user);
 
     if (status != WEFT_OK)
         return status;
@@ -378,11 +398,10 @@ weft_status weft__conn_accept(weft__conn **out, weft_loop *loop,
                               const weft__stream_socket *socket,
                               const weft_address *peer, const void *first,
                               size_t first_len, const weft__wire_ops *wire,
-                              const weft__conn_conf *conf,
-                              const weft__conn_handler *handler, void *user)
+                              const weft__conn_conf *conf, void *user)
 {
     weft__conn *conn;
-    weft_status status = make(&conn, loop, peer, wire, conf, handler, user);
+    weft_status status = make(&conn, loop, peer, wire, conf, user);
 
     if (status != WEFT_OK)
         return status;
@@ -456,6 +475,19 @@ void weft__conn_goaway(weft__conn *conn, weft_status why, const char *text)
     weft__conn_queued(conn);
 }
 
+/* The time that we did not listen does not count against the peer. */
+void weft__conn_listens_again(weft__conn *conn)
+{
+    conn->quiet_ms = weft__conn_now(conn);
+    if (conn->in != NULL)
+        conn->in->stall_ms = conn->quiet_ms;
+    conn->pinged = false;
+    weft__conn_interest(conn);
+    weft__conn_rearm(conn);
+    if (conn->in != NULL && conn->in->raw)
+        weft__conn_service_later(conn);
+}
+
 void weft__conn_pause(weft__conn *conn)
 {
     conn->pauses++;
@@ -469,20 +501,14 @@ void weft__conn_resume(weft__conn *conn)
         return;
     if (conn->state != WEFT__CONN_OPEN)
         return;
-    /* The time that we did not listen does not count against the peer. */
-    conn->quiet_ms = conn->in_stall_ms = weft__conn_now(conn);
-    conn->pinged = false;
-    weft__conn_interest(conn);
-    weft__conn_rearm(conn);
-    if (conn->in != NULL && conn->in->raw)
-        weft__conn_service_later(conn);
+    weft__conn_listens_again(conn);
 }
 
 /* ---- facts ---- */
 
 void *weft__conn_user(const weft__conn *conn)
 {
-    size_t bytes = conn->handler->owner_bytes;
+    size_t bytes = weft__conf_of(conn)->handler->owner_bytes;
     char *behind = (char *)(uintptr_t)conn;
 
     return bytes != 0 ? behind - bytes : ((void **)(void *)behind)[-1];
@@ -490,7 +516,7 @@ void *weft__conn_user(const weft__conn *conn)
 
 const weft__conn_conf *weft__conn_get_conf(const weft__conn *conn)
 {
-    return conn->conf;
+    return weft__conf_of(conn);
 }
 
 uint32_t weft__conn_silent_ms(const weft__conn *conn)
@@ -500,7 +526,7 @@ uint32_t weft__conn_silent_ms(const weft__conn *conn)
 
 void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
 {
-    uint32_t now_s = (uint32_t)(weft_loop_now_ms(conn->out.loop) / 1000);
+    uint32_t now_s = (uint32_t)(weft_loop_now_ms(weft__loop_of(conn)) / 1000);
 
     *out = (weft__conn_stats){
         .bytes_in = conn->bytes_in,
@@ -516,7 +542,7 @@ void weft__conn_get_stats(const weft__conn *conn, weft__conn_stats *out)
 
 uint64_t weft__conn_bytes_end(const weft__conn *conn)
 {
-    return conn->bytes_out + conn->out.bytes;
+    return conn->bytes_out + conn->wire->out.bytes;
 }
 
 void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out)
@@ -524,7 +550,17 @@ void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out)
     conn->wire->ops->info(conn->wire, out);
 }
 
-const char *weft__conn_peer_text(const weft__conn *conn)
+const char *weft__conn_peer(const weft__conn *conn, char *buf, size_t size)
 {
-    return peer_of(conn);
+    weft_address address = {.kind = WEFT_ADDRESS_TCP};
+    const peer_in4 *in4 = peer_of(conn);
+
+    if (!conn->peer_in4) {
+        snprintf(buf, size, "%s", (const char *)peer_of(conn));
+        return buf;
+    }
+    address.u.in4.sin_family = AF_INET;
+    address.u.in4.sin_addr = in4->addr;
+    address.u.in4.sin_port = in4->port;
+    return weft_address_format(&address, buf, size);
 }

@@ -41,7 +41,7 @@ static void append(weft__conn *conn, const uint8_t *data, size_t len)
  * the frame that begins there, if that is known. */
 static bool feed_block(weft__conn *conn, weft__inbuf *in)
 {
-    size_t before = conn->out.bytes, len = in->len;
+    size_t before = conn->wire->out.bytes, len = in->len;
     weft__wire_input input = {.data = in->data,
                               .len = len,
                               .max_frames = 1,
@@ -166,7 +166,8 @@ bool weft__row_make(weft__row *row, weft__conn *conn, uint8_t *shared)
 /* Something else has come than was foreseen: on from the first of n blocks. */
 static void spill(weft__conn *conn, weft__inbuf **blocks, int n)
 {
-    uint8_t *shared = weft__loop_read_buffer(conn->out.loop); /* there it is */
+    uint8_t *shared =
+        weft__loop_read_buffer(weft__loop_of(conn)); /* there it is */
     size_t len = 0;
 
     for (int i = 0; i < n; i++) {

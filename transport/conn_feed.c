@@ -17,7 +17,7 @@ typedef enum fed {
 weft__inbuf *weft__inbuf_block(weft__conn *conn, size_t cap)
 {
     size_t size = sizeof(weft__inbuf) + cap;
-    weft__inbuf *in = weft__loop_block_get(conn->out.loop, &size);
+    weft__inbuf *in = weft__loop_block_get(weft__loop_of(conn), &size);
 
     if (in != NULL)
         *in = (weft__inbuf){.size = size, .cap = cap, .need = cap};
@@ -38,7 +38,7 @@ static weft__inbuf *inbuf_new(weft__conn *conn, size_t cap)
 void weft__inbuf_free(weft__conn *conn, weft__inbuf *in)
 {
     if (in != NULL && in->size != 0)
-        weft__loop_block_put(conn->out.loop, in, in->size);
+        weft__loop_block_put(weft__loop_of(conn), in, in->size);
     else
         weft_free(in);
 }
@@ -65,7 +65,8 @@ weft_status weft__conn_resize_in(weft__conn *conn, size_t cap)
 
     if (old->size != 0 && cap > WEFT__SMALL_FRAME) {
         if (old->size < size || old->size / 2 > size) {
-            in = weft__loop_block_resize(conn->out.loop, old, old->size, &size);
+            in = weft__loop_block_resize(weft__loop_of(conn), old, old->size,
+                                         &size);
             if (in != NULL)
                 in->size = size;
         }
@@ -132,8 +133,8 @@ void weft__conn_partial_kept(weft__conn *conn, size_t need, bool fresh)
     conn->in->need = need;
     conn->in->block = is_block(conn->in->len, need);
     if (fresh) {
-        conn->in_stall_ms = weft__conn_now(conn);
-        conn->in_stall_bytes = (uint32_t)conn->bytes_in;
+        conn->in->stall_ms = weft__conn_now(conn);
+        conn->in->stall_bytes = (uint32_t)conn->bytes_in;
         weft__conn_rearm(conn);
     }
 }
@@ -154,12 +155,12 @@ void weft__conn_on_wire(void *user, const weft__wire_event *event)
     if (!conn->ready && (event->parts & (WEFT__READY | WEFT__HEADERS)) != 0) {
         conn->ready = true;
         weft__conn_rearm(conn);
-        if (conn->handler->on_ready != NULL)
-            conn->handler->on_ready(conn, weft__conn_user(conn));
+        if (weft__conf_of(conn)->handler->on_ready != NULL)
+            weft__conf_of(conn)->handler->on_ready(conn, weft__conn_user(conn));
     }
     if (rest == 0 || conn->state != WEFT__CONN_OPEN)
         return;
-    conn->handler->on_event(conn, event, weft__conn_user(conn));
+    weft__conf_of(conn)->handler->on_event(conn, event, weft__conn_user(conn));
 }
 
 /* ---- feeding ---- */
@@ -183,7 +184,7 @@ static fed feed(weft__conn *conn, const uint8_t *data, size_t len,
                 size_t *consumed, size_t *need)
 {
     weft__wire *wire = conn->wire;
-    uint32_t frames = conn->conf->frames_per_wakeup;
+    uint32_t frames = weft__conf_of(conn)->frames_per_wakeup;
     size_t at = 0;
 
     *consumed = *need = 0;
@@ -225,8 +226,25 @@ static fed feed(weft__conn *conn, const uint8_t *data, size_t len,
     }
 }
 
-/* Around every feed: what came of it that is not an event.  A client that is
- * over its limit reads on, so what the peer makes it answer has a bound. */
+/* A client that is over its limit reads on, so what the peer makes it answer
+ * has a bound.  False: that is reached. */
+static bool answered_unheard(weft__conn *conn, size_t bytes)
+{
+    weft__held *held = weft__conn_held(conn);
+
+    if (held == NULL) {
+        weft__conn_cannot_keep(conn);
+        return false;
+    }
+    held->unheard_bytes += (uint32_t)bytes;
+    if (held->unheard_bytes <= weft__conf_of(conn)->max_unsent_bytes)
+        return true;
+    weft__conn_lost(conn, WEFT_ELIMIT,
+                    "the peer asks and does not read (max_unsent_bytes)");
+    return false;
+}
+
+/* Around every feed: what came of it that is not an event. */
 void weft__conn_fed(weft__conn *conn, size_t unsent_before)
 {
     if (conn->used || !conn->ponged)
@@ -234,22 +252,16 @@ void weft__conn_fed(weft__conn *conn, size_t unsent_before)
     conn->used = conn->ponged = false;
     if (conn->state != WEFT__CONN_OPEN)
         return;
-    if (conn->over && !conn->server && conn->out.bytes > unsent_before) {
-        conn->unheard_bytes += (uint32_t)(conn->out.bytes - unsent_before);
-        if (conn->unheard_bytes > conn->conf->max_unsent_bytes) {
-            weft__conn_lost(conn, WEFT_ELIMIT,
-                            "the peer asks and does not read "
-                            "(max_unsent_bytes)");
-            return;
-        }
-    }
+    if (conn->over && !conn->server && conn->wire->out.bytes > unsent_before &&
+        !answered_unheard(conn, conn->wire->out.bytes - unsent_before))
+        return;
     weft__conn_queued(conn); /* answers of the wire's own */
 }
 
 void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
                             bool fresh)
 {
-    size_t before = conn->out.bytes, consumed = 0, need = 0;
+    size_t before = conn->wire->out.bytes, consumed = 0, need = 0;
     fed result = FED_MORE;
 
     if (weft__conn_reading(conn)) {
@@ -277,18 +289,18 @@ void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
 /* Who has nothing to say is not asked, so a stop costs nothing for each. */
 bool weft__conn_stopped(weft__conn *conn)
 {
-    const weft__conn_share *share = conn->conf->share;
+    const weft__conn_share *share = weft__conf_of(conn)->share;
 
     if (share == NULL || !share->stop)
         return false;
-    conn->handler->on_stopped(conn, weft__conn_user(conn));
+    weft__conf_of(conn)->handler->on_stopped(conn, weft__conn_user(conn));
     return true;
 }
 
 void weft__conn_feed_raw(weft__conn *conn)
 {
     weft__inbuf *in = conn->in;
-    size_t before = conn->out.bytes, consumed, need, left, cap;
+    size_t before = conn->wire->out.bytes, consumed, need, left, cap;
     fed result;
 
     if (!weft__conn_reading(conn) || weft__conn_stopped(conn))

@@ -22,6 +22,7 @@
 #define WEFT_CONN_INTERNAL_H
 
 #include <event2/event.h>
+#include <stddef.h>
 #include <weft/conn.h>
 
 typedef enum weft__conn_state {
@@ -42,6 +43,9 @@ typedef enum weft__conn_state {
 typedef struct weft__inbuf {
     size_t size; /* of the block of the loop's that this is; 0: it is none */
     size_t len, cap, off, need;
+    /* of a frame's beginning: since when it has not grown enough, and how many
+     * bytes had come then; both wrap */
+    uint32_t stall_ms, stall_bytes;
     bool raw, block;
     uint8_t data[];
 } weft__inbuf;
@@ -61,21 +65,35 @@ typedef struct weft__inbuf {
 #define WEFT__FLUSH_SOON 4096
 #define WEFT__FLUSH_AT 524288
 
+/* What a connection needs while its peer makes it wait, and when it ends: most
+ * idle, without any of that. */
+typedef struct weft__held {
+    weft__conn *conn;
+    struct weft__held *next, *prev; /* C6: in the share's list, if bytes > 0 */
+    uint32_t bytes;                 /* what is more than 4 GiB counts as that */
+    uint32_t mark;          /* what the peer had moved when last looked at */
+    uint32_t stall_ms;      /* output waits since then, if stalling ... */
+    uint32_t stall_bytes;   /* ... when this had been taken; both wrap */
+    uint32_t unheard_bytes; /* a client: answered while over the limit (C2) */
+    char *why;              /* of the close, or NULL: the status's text */
+} weft__held;
+
 struct weft__conn {
-    /* What every batch needs. */
-    weft__outq out;  /* its loop is the connection's */
+    /* What every batch needs; also the wire's output, whose loop is ours, and
+     * its conf, which lies in ours. */
     weft__inbuf *in; /* NULL while there is nothing to keep */
-    const weft__conn_conf *conf;
-    const weft__conn_handler *handler;
     weft__stream_socket socket;
-    weft__deferred service;
+    weft__task service; /* N3 */
     uint64_t bytes_in, bytes_out;
     /* Times are wrapping milliseconds: when a byte came last, and when what the
      * timer watches began. */
     uint32_t last_in_ms;
     uint32_t active_ms; /* idle */
-    uint32_t quiet_ms;  /* keep-alive; of the heartbeat when pinged; of the
-                           pause when hungry */
+    union {
+        uint32_t quiet_ms; /* while OPEN: keep-alive; of the heartbeat when
+                              pinged; of the pause when hungry */
+        uint32_t discarded_bytes; /* in a graceful close */
+    };
     uint32_t state_ms;  /* connect, handshake, linger */
     uint32_t row_bytes; /* size of the last frame if it was big, else 0 */
     uint16_t pauses;
@@ -95,32 +113,41 @@ struct weft__conn {
     bool servicing : 1;
     bool greedy : 1;   /* the last read was more than a turn's work */
     bool reasoned : 1; /* status and why are decided */
-    bool stalling : 1; /* output waits since out_stall_ms */
-
-    /* What few need, and seldom. */
-    uint32_t in_stall_ms; /* stall, with the counts it began at; they wrap */
-    uint32_t in_stall_bytes;
-    uint32_t out_stall_ms;
-    uint32_t out_stall_bytes;
-    uint32_t held_bytes; /* C6; what is more than 4 GiB counts as that */
-    uint32_t held_mark; /* what the peer had moved when it was last looked at */
-    weft__conn *held_next, *held_prev; /* C6: in the share's list */
-    uint32_t unheard_bytes; /* a client: answered while over the limit (C2);
-                               in a graceful close: what is discarded */
+    bool peer_in4 : 1;
+    bool stalling : 1; /* output waits since held->stall_ms */
     uint32_t opened_s;
 
+    weft__held *held; /* NULL: nothing is, and its memory is not kept */
     weft__alarm alarm;
-    char *why; /* of the close, or NULL: the status's text */
 
-    /* Behind it: the event, and the text of the peer's address. */
+    /* Behind it: the event, and the peer's address. */
     weft__wire wire[];
 };
+
+static inline weft_loop *weft__loop_of(const weft__conn *conn)
+{
+    return conn->wire->out.loop;
+}
+
+static inline const weft__conn_conf *weft__conf_of(const weft__conn *conn)
+{
+    return (
+        const weft__conn_conf *)(const void *)((const char *)conn->wire->conf -
+                                               offsetof(weft__conn_conf,
+                                                        wire_conf));
+}
+
+static inline size_t weft__conn_unsent(const weft__conn *conn)
+{
+    return conn->wire->out.bytes + conn->wire->held;
+}
 
 /* conn.c */
 uint32_t weft__conn_now(const weft__conn *conn);
 bool weft__conn_reading(const weft__conn *conn);
 void weft__conn_interest(weft__conn *conn);
 void weft__conn_service_later(weft__conn *conn);
+void weft__conn_listens_again(weft__conn *conn); /* after any kind of pause */
 /* The connection is of no use any more, at once. */
 void weft__conn_lost(weft__conn *conn, weft_status status, const char *fmt, ...)
     WEFT_PRINTF(3, 4);
@@ -186,7 +213,10 @@ void weft__conn_advance_close(weft__conn *conn);
 void weft__conn_discard(weft__conn *conn);
 
 /* conn_share.c */
-size_t weft__conn_unsent(const weft__conn *conn);
+weft__held *weft__conn_held(weft__conn *conn); /* conn->held, made if need be;
+                                                  NULL: out of memory */
+/* Frees what is held no more, for good if the connection goes. */
+void weft__conn_trim_held(weft__conn *conn);
 /* What is held has changed, maybe.  Closes others, or conn itself. */
 void weft__conn_account(weft__conn *conn);
 void weft__conn_unaccount(weft__conn *conn);

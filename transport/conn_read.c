@@ -104,7 +104,7 @@ void weft__conn_readable(weft__conn *conn)
     if (!weft__conn_reading(conn) || (in != NULL && in->raw) ||
         weft__conn_stopped(conn))
         return;
-    if ((shared = weft__loop_read_buffer(conn->out.loop)) == NULL) {
+    if ((shared = weft__loop_read_buffer(weft__loop_of(conn))) == NULL) {
         weft__conn_starve(conn);
         return;
     }

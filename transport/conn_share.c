@@ -4,15 +4,12 @@
  * behind all those who sit still. */
 #include "conn_internal.h"
 
-size_t weft__conn_unsent(const weft__conn *conn)
-{
-    return conn->out.bytes + conn->wire->held;
-}
+#include <weft/mem.h>
 
 /* Output that the socket has not refused yet is on its way. */
 static uint32_t held_now(const weft__conn *conn)
 {
-    size_t bytes = (conn->write_blocked ? conn->out.bytes : 0) +
+    size_t bytes = (conn->write_blocked ? conn->wire->out.bytes : 0) +
                    conn->wire->held + (conn->in != NULL ? conn->in->cap : 0);
 
     return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
@@ -24,31 +21,54 @@ static uint32_t mark_of(const weft__conn *conn)
     return (uint32_t)(conn->write_blocked ? conn->bytes_out : conn->bytes_in);
 }
 
-static void link_last(weft__conn_share *share, weft__conn *conn)
+weft__held *weft__conn_held(weft__conn *conn)
 {
-    conn->held_next = NULL;
-    conn->held_prev = share->last;
-    *(share->last != NULL ? &share->last->held_next : &share->first) = conn;
-    share->last = conn;
+    if (conn->held == NULL &&
+        (conn->held = weft_calloc(1, sizeof *conn->held)) != NULL)
+        conn->held->conn = conn;
+    return conn->held;
 }
 
-static void link_out(weft__conn_share *share, weft__conn *conn)
+/* Once it was needed it is kept until there is silence, or bursts would fetch
+ * it again and again. */
+void weft__conn_trim_held(weft__conn *conn)
 {
-    weft__conn *next = conn->held_next, *prev = conn->held_prev;
+    weft__held *held = conn->held;
 
-    *(next != NULL ? &next->held_prev : &share->last) = prev;
-    *(prev != NULL ? &prev->held_next : &share->first) = next;
+    if (held == NULL || held->bytes > 0 || conn->stalling || conn->over ||
+        held->why != NULL)
+        return;
+    weft_free(held);
+    conn->held = NULL;
+}
+
+static void link_last(weft__conn_share *share, weft__held *held)
+{
+    held->next = NULL;
+    held->prev = share->last;
+    *(share->last != NULL ? &share->last->next : &share->first) = held;
+    share->last = held;
+}
+
+static void link_out(weft__conn_share *share, weft__held *held)
+{
+    weft__held *next = held->next, *prev = held->prev;
+
+    *(next != NULL ? &next->prev : &share->last) = prev;
+    *(prev != NULL ? &prev->next : &share->first) = next;
 }
 
 void weft__conn_unaccount(weft__conn *conn)
 {
-    weft__conn_share *share = conn->conf->share;
+    weft__conn_share *share = weft__conf_of(conn)->share;
 
-    if (conn->held_bytes == 0)
+    weft__held *held = conn->held;
+
+    if (held == NULL || held->bytes == 0)
         return;
-    link_out(share, conn);
-    share->bytes -= conn->held_bytes;
-    conn->held_bytes = 0;
+    link_out(share, held);
+    share->bytes -= held->bytes;
+    held->bytes = 0;
 }
 
 /* What it holds goes now: its last callback, and the rest of its memory, come
@@ -58,34 +78,40 @@ static void evict(weft__conn *conn)
     weft__conn_lost(conn, WEFT_ELIMIT,
                     "the peer holds up %u bytes, and all connections "
                     "together are over max_buffered_bytes",
-                    conn->held_bytes);
-    weft__outq_fini(&conn->out);
-    weft__outq_init(&conn->out, conn->out.loop);
+                    conn->held->bytes);
+    weft__outq_fini(&conn->wire->out);
+    weft__outq_init(&conn->wire->out, weft__loop_of(conn));
 }
 
 void weft__conn_account(weft__conn *conn)
 {
-    weft__conn_share *share = conn->conf->share;
+    weft__conn_share *share = weft__conf_of(conn)->share;
     uint32_t mark, now = held_now(conn);
+    weft__held *held;
 
     if (share == NULL || conn->state == WEFT__CONN_CLOSED ||
-        (now == 0 && conn->held_bytes == 0))
+        (now == 0 && conn->held == NULL))
         return;
-    mark = mark_of(conn);
     if (now == 0) {
         weft__conn_unaccount(conn);
         return;
     }
-    if (conn->held_bytes == 0) {
-        link_last(share, conn);
-    } else if (mark != conn->held_mark) {
-        link_out(share, conn);
-        link_last(share, conn);
+    /* What cannot be counted cannot be bounded. */
+    if ((held = weft__conn_held(conn)) == NULL) {
+        weft__conn_cannot_keep(conn);
+        return;
+    }
+    mark = mark_of(conn);
+    if (held->bytes == 0) {
+        link_last(share, held);
+    } else if (mark != held->mark) {
+        link_out(share, held);
+        link_last(share, held);
     }
     share->bytes += now;
-    share->bytes -= conn->held_bytes;
-    conn->held_bytes = now;
-    conn->held_mark = mark;
+    share->bytes -= held->bytes;
+    held->bytes = now;
+    held->mark = mark;
     while (share->bytes > share->max_bytes)
-        evict(share->first);
+        evict(share->first->conn);
 }

@@ -5,8 +5,6 @@
  * the nearest.  Only what may bring one nearer calls weft__conn_rearm(). */
 #include "conn_internal.h"
 
-#include <stddef.h>
-
 enum { HUNGRY_MS = 20, HUNGRY_TIMES = 100 };
 
 #define NEVER UINT32_MAX
@@ -24,7 +22,7 @@ static uint32_t left(uint32_t now, uint32_t start, uint32_t ms)
 /* What is left of each; NEVER where it does not apply. */
 static uint32_t state_left(const weft__conn *conn, uint32_t now)
 {
-    const weft__conn_conf *conf = conn->conf;
+    const weft__conn_conf *conf = weft__conf_of(conn);
 
     switch (conn->state) {
     case WEFT__CONN_CONNECTING:
@@ -50,7 +48,7 @@ static uint32_t hungry_left(const weft__conn *conn, uint32_t now)
 
 static uint32_t idle_left(const weft__conn *conn, uint32_t now)
 {
-    return left(now, conn->active_ms, conn->conf->idle_ms);
+    return left(now, conn->active_ms, weft__conf_of(conn)->idle_ms);
 }
 
 static uint32_t quiet_left(const weft__conn *conn, uint32_t now)
@@ -58,22 +56,22 @@ static uint32_t quiet_left(const weft__conn *conn, uint32_t now)
     if (!conn->ready || conn->write_broken || !weft__conn_reading(conn))
         return NEVER;
     return left(now, conn->quiet_ms,
-                conn->pinged ? conn->conf->keepalive_timeout_ms
-                             : conn->conf->keepalive_ms);
+                conn->pinged ? weft__conf_of(conn)->keepalive_timeout_ms
+                             : weft__conf_of(conn)->keepalive_ms);
 }
 
 static uint32_t in_left(const weft__conn *conn, uint32_t now)
 {
     if (conn->in == NULL || conn->in->raw || !weft__conn_reading(conn))
         return NEVER;
-    return left(now, conn->in_stall_ms, conn->conf->stall_ms);
+    return left(now, conn->in->stall_ms, weft__conf_of(conn)->stall_ms);
 }
 
 static uint32_t out_left(const weft__conn *conn, uint32_t now)
 {
     if (!conn->stalling)
         return NEVER;
-    return left(now, conn->out_stall_ms, conn->conf->stall_ms);
+    return left(now, conn->held->stall_ms, weft__conf_of(conn)->stall_ms);
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -96,9 +94,9 @@ void weft__conn_rearm(weft__conn *conn)
     }
     if (conn->state == WEFT__CONN_CLOSED || delay == NEVER)
         return;
-    due = weft_loop_now_ms(conn->out.loop) + delay;
+    due = weft_loop_now_ms(weft__loop_of(conn)) + delay;
     if (!weft__alarm_armed(&conn->alarm) || conn->alarm.due_ms > due)
-        weft__alarm_start_at(conn->out.loop, &conn->alarm, due);
+        weft__alarm_start_at(weft__loop_of(conn), &conn->alarm, due);
 }
 
 void weft__conn_starve(weft__conn *conn)
@@ -126,7 +124,7 @@ static void state_due(weft__conn *conn)
     case WEFT__CONN_CONNECTING:
         weft__conn_lost(conn, WEFT_ETIMEDOUT,
                         "connect: timed out after %u ms (connect_ms)",
-                        conn->conf->connect_ms);
+                        weft__conf_of(conn)->connect_ms);
         break;
     case WEFT__CONN_OPEN:
         if (conn->write_broken)
@@ -135,7 +133,7 @@ static void state_due(weft__conn *conn)
         else
             weft__conn_lost(conn, WEFT_ETIMEDOUT,
                             "handshake: no answer in %u ms (handshake_ms)",
-                            conn->conf->handshake_ms);
+                            weft__conf_of(conn)->handshake_ms);
         break;
     default:
         weft__conn_finish(conn);
@@ -155,7 +153,8 @@ static void idle_due(weft__conn *conn, uint32_t now)
     weft__wire_info info;
 
     weft__conn_wire_info(conn, &info);
-    if (info.in_flight > 0 || conn->out.bytes > 0 || !weft__conn_reading(conn))
+    if (info.in_flight > 0 || conn->wire->out.bytes > 0 ||
+        !weft__conn_reading(conn))
         conn->active_ms = now;
     else
         weft__conn_close(conn, WEFT_OK, "idle (idle_ms)");
@@ -166,7 +165,7 @@ static void quiet_due(weft__conn *conn, uint32_t now)
     if (conn->pinged) {
         weft__conn_lost(conn, WEFT_ETIMEDOUT,
                         "keep-alive: no answer in %u ms (keepalive_timeout_ms)",
-                        conn->conf->keepalive_timeout_ms);
+                        weft__conf_of(conn)->keepalive_timeout_ms);
         return;
     }
     conn->quiet_ms = now;
@@ -186,8 +185,8 @@ static bool has_moved(uint32_t bytes, uint32_t *since)
 
 static void in_due(weft__conn *conn, uint32_t now)
 {
-    if (has_moved((uint32_t)conn->bytes_in, &conn->in_stall_bytes))
-        conn->in_stall_ms = now;
+    if (has_moved((uint32_t)conn->bytes_in, &conn->in->stall_bytes))
+        conn->in->stall_ms = now;
     else
         weft__conn_fail(
             conn, WEFT_ETIMEDOUT,
@@ -198,12 +197,12 @@ static void in_due(weft__conn *conn, uint32_t now)
 
 static void out_due(weft__conn *conn, uint32_t now)
 {
-    if (has_moved(weft__conn_taken(conn), &conn->out_stall_bytes))
-        conn->out_stall_ms = now;
+    if (has_moved(weft__conn_taken(conn), &conn->held->stall_bytes))
+        conn->held->stall_ms = now;
     else
         weft__conn_lost(conn, WEFT_ETIMEDOUT,
                         "the peer reads too slowly: %zu bytes wait (stall_ms)",
-                        conn->out.bytes);
+                        conn->wire->out.bytes);
 }
 
 void weft__conn_on_alarm(weft__alarm *alarm)
@@ -213,6 +212,7 @@ void weft__conn_on_alarm(weft__alarm *alarm)
     uint32_t now = weft__conn_now(conn);
 
     conn->wire->ops->trim(conn->wire);
+    weft__conn_trim_held(conn);
     if (state_left(conn, now) == 0)
         state_due(conn);
     if (conn->state == WEFT__CONN_OPEN && hungry_left(conn, now) == 0)
@@ -226,7 +226,8 @@ void weft__conn_on_alarm(weft__alarm *alarm)
     if (conn->state == WEFT__CONN_OPEN && quiet_left(conn, now) == 0)
         quiet_due(conn, now);
     /* Thousands may be asked whether they live in one batch. */
-    if (conn->out.bytes > 0 && weft__loop_chunks_scarce(conn->out.loop))
+    if (conn->wire->out.bytes > 0 &&
+        weft__loop_chunks_scarce(weft__loop_of(conn)))
         weft__conn_flush(conn);
     weft__conn_rearm(conn);
 }

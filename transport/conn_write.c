@@ -11,7 +11,7 @@ enum {
  * what it sent is still read; its end comes with it, or with the timer. */
 static void write_failed(weft__conn *conn, weft_status status)
 {
-    weft_loop *loop = conn->out.loop;
+    weft_loop *loop = weft__loop_of(conn);
 
     if (conn->state != WEFT__CONN_OPEN || conn->eof) {
         weft__conn_lost(conn, status, "write: %s", weft_status_text(status));
@@ -19,8 +19,8 @@ static void write_failed(weft__conn *conn, weft_status status)
     }
     conn->write_broken = true;
     conn->write_blocked = conn->stalling = false;
-    weft__outq_fini(&conn->out);
-    weft__outq_init(&conn->out, loop);
+    weft__outq_fini(&conn->wire->out);
+    weft__outq_init(&conn->wire->out, loop);
     conn->state_ms = weft__conn_now(conn);
     weft__conn_interest(conn);
     weft__conn_rearm(conn);
@@ -43,9 +43,14 @@ static void block(weft__conn *conn)
     weft__conn_interest(conn);
     if (conn->stalling)
         return;
+    if (weft__conn_held(conn) == NULL) {
+        weft__conn_lost(conn, WEFT_ENOMEM, "write: %s",
+                        weft_status_text(WEFT_ENOMEM));
+        return;
+    }
     conn->stalling = true;
-    conn->out_stall_ms = weft__conn_now(conn);
-    conn->out_stall_bytes = weft__conn_taken(conn);
+    conn->held->stall_ms = weft__conn_now(conn);
+    conn->held->stall_bytes = weft__conn_taken(conn);
     weft__conn_rearm(conn);
 }
 
@@ -58,8 +63,8 @@ void weft__conn_flush(weft__conn *conn)
         conn->state == WEFT__CONN_CLOSED || conn->write_blocked ||
         conn->write_broken)
         return;
-    while (conn->out.bytes > 0 && total < FLUSH_BYTES) {
-        int count = weft__outq_iov(&conn->out, iov, IOV_COUNT);
+    while (conn->wire->out.bytes > 0 && total < FLUSH_BYTES) {
+        int count = weft__outq_iov(&conn->wire->out, iov, IOV_COUNT);
         size_t offered = 0, n = 0;
         weft_status status =
             conn->socket.ops->writev(&conn->socket, iov, count, &n);
@@ -74,7 +79,7 @@ void weft__conn_flush(weft__conn *conn)
         }
         for (int i = 0; i < count; i++)
             offered += iov[i].iov_len;
-        weft__outq_consume(&conn->out, n);
+        weft__outq_consume(&conn->wire->out, n);
         conn->bytes_out += n;
         total += n;
         if (n < offered) {
@@ -82,8 +87,8 @@ void weft__conn_flush(weft__conn *conn)
             return;
         }
     }
-    conn->stalling = conn->stalling && conn->out.bytes > 0;
-    if (conn->out.bytes > 0)
+    conn->stalling = conn->stalling && conn->wire->out.bytes > 0;
+    if (conn->wire->out.bytes > 0)
         weft__conn_service_later(conn);
 }
 
@@ -91,18 +96,18 @@ void weft__conn_queued(weft__conn *conn)
 {
     if (conn->write_broken) {
         /* The wire answers by itself: nobody will take it. */
-        weft__outq_fini(&conn->out);
-        weft__outq_init(&conn->out, conn->out.loop);
+        weft__outq_fini(&conn->wire->out);
+        weft__outq_init(&conn->wire->out, weft__loop_of(conn));
         return;
     }
-    if (conn->out.bytes >= WEFT__FLUSH_AT)
+    if (conn->wire->out.bytes >= WEFT__FLUSH_AT)
         weft__conn_flush(conn);
-    if (weft__conn_unsent(conn) > conn->conf->max_unsent_bytes && !conn->over &&
-        conn->state == WEFT__CONN_OPEN) {
+    if (weft__conn_unsent(conn) > weft__conf_of(conn)->max_unsent_bytes &&
+        !conn->over && conn->state == WEFT__CONN_OPEN) {
         conn->over = true;
         weft__conn_interest(conn); /* a server reads no more */
     }
-    if (conn->out.bytes > 0 || conn->over)
+    if (conn->wire->out.bytes > 0 || conn->over)
         weft__conn_service_later(conn);
     if (conn->write_blocked || conn->wire->held > 0)
         weft__conn_account(conn);
@@ -111,20 +116,17 @@ void weft__conn_queued(weft__conn *conn)
 void weft__conn_unblock(weft__conn *conn)
 {
     if (!conn->over ||
-        weft__conn_unsent(conn) > conn->conf->max_unsent_bytes / 2)
+        weft__conn_unsent(conn) > weft__conf_of(conn)->max_unsent_bytes / 2)
         return;
     conn->over = false;
-    conn->unheard_bytes = 0;
+    if (conn->held != NULL)
+        conn->held->unheard_bytes = 0;
     if (conn->state != WEFT__CONN_OPEN)
         return;
-    conn->quiet_ms = conn->in_stall_ms = weft__conn_now(conn);
-    conn->pinged = false;
-    weft__conn_interest(conn);
-    weft__conn_rearm(conn);
-    if (conn->in != NULL && conn->in->raw)
-        weft__conn_service_later(conn);
-    if (conn->handler->on_unblocked != NULL && !conn->write_broken)
-        conn->handler->on_unblocked(conn, weft__conn_user(conn));
+    weft__conn_listens_again(conn);
+    if (weft__conf_of(conn)->handler->on_unblocked != NULL &&
+        !conn->write_broken)
+        weft__conf_of(conn)->handler->on_unblocked(conn, weft__conn_user(conn));
 }
 
 /* ---- the graceful close (C3) ---- */
@@ -138,7 +140,7 @@ void weft__conn_begin_close(weft__conn *conn)
     conn->state = WEFT__CONN_FLUSHING;
     conn->wire->paused = true;
     conn->state_ms = weft__conn_now(conn);
-    conn->unheard_bytes = 0;
+    conn->discarded_bytes = 0;
     weft__conn_interest(conn);
     weft__conn_rearm(conn);
     weft__conn_service_later(conn);
@@ -146,7 +148,7 @@ void weft__conn_begin_close(weft__conn *conn)
 
 void weft__conn_advance_close(weft__conn *conn)
 {
-    if (conn->state != WEFT__CONN_FLUSHING || conn->out.bytes > 0)
+    if (conn->state != WEFT__CONN_FLUSHING || conn->wire->out.bytes > 0)
         return;
     conn->socket.ops->shutdown_write(&conn->socket);
     conn->state = WEFT__CONN_LINGERING;
@@ -156,7 +158,7 @@ void weft__conn_advance_close(weft__conn *conn)
 
 void weft__conn_discard(weft__conn *conn)
 {
-    uint8_t *shared = weft__loop_read_buffer(conn->out.loop);
+    uint8_t *shared = weft__loop_read_buffer(weft__loop_of(conn));
     struct iovec iov = {shared, WEFT__READ_BYTES};
     weft_status status = WEFT_ENOMEM;
     size_t n = 0;
@@ -170,9 +172,9 @@ void weft__conn_discard(weft__conn *conn)
     if (status == WEFT_EOF)
         conn->eof = true;
     conn->bytes_in += n;
-    conn->unheard_bytes += (uint32_t)n;
+    conn->discarded_bytes += (uint32_t)n;
     if ((status == WEFT_EOF && conn->state == WEFT__CONN_LINGERING) ||
         (status != WEFT_OK && status != WEFT_EOF) ||
-        conn->unheard_bytes > DISCARD_BYTES)
+        conn->discarded_bytes > DISCARD_BYTES)
         weft__conn_finish(conn);
 }

@@ -746,14 +746,14 @@ void weft__http_client_close(weft__http_client *client)
         return;
     while ((r = client->requests) != NULL) {
         unlink_request(r);
-        if (r->deferred.queued)
+        if (weft__task_queued(&r->deferred.task))
             weft__loop_undefer(client->loop, &r->deferred);
         drop_attempt(r, false);
         weft_free(r);
     }
     while (client->idle_count > 0)
         conn_free(client->idle[--client->idle_count]);
-    if (client->sweep.queued)
+    if (weft__task_queued(&client->sweep.task))
         weft__loop_undefer(client->loop, &client->sweep);
     weft__tls_context_free(client->tls);
     weft_free(client->token);

@@ -321,7 +321,7 @@ static void conn_end(http_conn *c)
     event_del(&c->readable);
     event_del(&c->writable);
     close(c->fd);
-    if (c->turn.queued)
+    if (weft__task_queued(&c->turn.task))
         weft__loop_undefer(c->loop, &c->turn);
     weft__loop_defer(c->loop, &c->reap, reap, c);
 }
@@ -449,7 +449,7 @@ static void conn_wait(http_conn *c)
 
     if (unsent)
         event_add(&c->writable, NULL);
-    if (c->eof || c->closing || c->turn.queued ||
+    if (c->eof || c->closing || weft__task_queued(&c->turn.task) ||
         evbuffer_get_length(c->out) > MAX_OUT_BYTES)
         event_del(&c->readable);
     else

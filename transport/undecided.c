@@ -86,21 +86,19 @@ static weft_address peer_of(const weft__undecided *u)
 static void hand_over(weft__undecided *u, const uint8_t *data, size_t len)
 {
     weft__listener *l = u->listener;
-    const weft__conn_handler *handler;
     weft_address peer = peer_of(u);
     weft__stream_socket socket;
     weft__conn *conn = NULL;
     void *user = NULL;
 
     weft__socket_init(&socket, detach(u));
-    if (!l->handler->on_native(l, &handler, &user, l->user)) {
+    if (!l->handler->on_native(l, &user, l->user)) {
         (void)close(socket.fd);
         l->count--;
         return;
     }
     if (weft__conn_accept(&conn, l->loop, &socket, &peer, data, len,
-                          l->conf.conn->wire, l->conf.conn, handler,
-                          user) != WEFT_OK) {
+                          l->conf.conn->wire, l->conf.conn, user) != WEFT_OK) {
         (void)close(socket.fd);
         l->count--;
         conn = NULL;

@@ -17,7 +17,6 @@
 typedef struct end {
     weft__wire_conf conf;
     weft__wire *wire;
-    weft__outq out;
     weft__stream_id seen[BATCH];
     size_t n_seen;
 } end;
@@ -41,11 +40,9 @@ static void begin(end *e, weft_loop *loop, bool server)
                                 .max_metadata_bytes = 16384,
                                 .max_in_flight = 1024};
     e->wire = calloc(1, weft__native_wire.size);
-    weft__outq_init(&e->out, loop);
-    micro_check(e->wire != NULL && weft__native_wire.init(e->wire, &e->conf,
-                                                          &e->out) == WEFT_OK,
+    micro_check(e->wire != NULL && weft__wire_init(e->wire, &weft__native_wire,
+                                                   &e->conf, loop) == WEFT_OK,
                 "no wire");
-    e->wire->ops = &weft__native_wire;
 }
 
 /* What `from` has to say, as one piece. */
@@ -55,7 +52,7 @@ static size_t gather(end *from)
     size_t len = 0;
     int n;
 
-    while ((n = weft__outq_iov(&from->out, iov, 64)) > 0) {
+    while ((n = weft__outq_iov(&from->wire->out, iov, 64)) > 0) {
         size_t part = 0;
 
         for (int i = 0; i < n; i++) {
@@ -64,7 +61,7 @@ static size_t gather(end *from)
             len += iov[i].iov_len;
             part += iov[i].iov_len;
         }
-        weft__outq_consume(&from->out, part);
+        weft__outq_consume(&from->wire->out, part);
     }
     return len;
 }
@@ -163,7 +160,7 @@ static void measure(weft_loop *loop, size_t payload, size_t pairs,
     printf("%8zu %6zu %12.1f %12.1f %12.1f %12.1f\n", payload, pairs, best[0],
            best[1], best[2], best[3]);
     weft__native_wire.fini(client.wire), weft__native_wire.fini(server.wire);
-    weft__outq_fini(&client.out), weft__outq_fini(&server.out);
+    weft__outq_fini(&client.wire->out), weft__outq_fini(&server.wire->out);
     free(client.wire), free(server.wire);
 }
 

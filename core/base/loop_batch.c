@@ -1,9 +1,13 @@
 /* loop_batch.c - what runs once at the end of a batch of callbacks. */
 #include "reactor_internal.h"
 
+/* What the last one of a list points to, and nothing else is it for: who is
+ * queued points to something. */
+static weft__task nothing;
+
 static void batch_reset(weft__batch *batch)
 {
-    batch->head = NULL;
+    batch->head = &nothing;
     batch->tail = &batch->head;
 }
 
@@ -24,14 +28,14 @@ void weft__batch_wake(weft_loop *loop)
         event_active(&loop->batch_event, EV_TIMEOUT, 0);
 }
 
-static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
-                  void (*fn)(void *), void *arg)
+static void queue(weft_loop *loop, weft__batch *batch, weft__task *task,
+                  void (*fn)(weft__task *))
 {
-    if (d->queued)
+    if (weft__task_queued(task))
         return;
-    *d = (weft__deferred){.queued = true, .fn = fn, .arg = arg};
-    *batch->tail = d;
-    batch->tail = &d->next;
+    *task = (weft__task){.next = &nothing, .fn = fn};
+    *batch->tail = task;
+    batch->tail = &task->next;
     if (loop->batch_queued)
         return;
     loop->batch_queued = true;
@@ -39,29 +43,45 @@ static void queue(weft_loop *loop, weft__batch *batch, weft__deferred *d,
         weft__batch_wake(loop);
 }
 
-void weft__loop_flush_later(weft_loop *loop, weft__deferred *d,
-                            void (*fn)(void *), void *arg)
+void weft__loop_flush_later(weft_loop *loop, weft__task *task,
+                            void (*fn)(weft__task *))
 {
-    queue(loop, &loop->flushes, d, fn, arg);
+    queue(loop, &loop->flushes, task, fn);
+}
+
+void weft__loop_defer_task(weft_loop *loop, weft__task *task,
+                           void (*fn)(weft__task *))
+{
+    queue(loop, &loop->deferred, task, fn);
+}
+
+static void run_deferred(weft__task *task)
+{
+    weft__deferred *d = (weft__deferred *)task;
+
+    d->fn(d->arg);
 }
 
 void weft__loop_defer(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
                       void *arg)
 {
-    queue(loop, &loop->deferred, d, fn, arg);
+    if (weft__task_queued(&d->task))
+        return;
+    d->fn = fn;
+    d->arg = arg;
+    weft__loop_defer_task(loop, &d->task, run_deferred);
 }
 
-static bool take_out(weft__batch *batch, weft__deferred *d)
+static bool take_out(weft__batch *batch, weft__task *task)
 {
-    weft__deferred **p;
+    weft__task **p;
 
-    for (p = &batch->head; *p != NULL; p = &(*p)->next) {
-        if (*p != d)
+    for (p = &batch->head; *p != &nothing; p = &(*p)->next) {
+        if (*p != task)
             continue;
-        if ((*p = d->next) == NULL)
+        if ((*p = task->next) == &nothing)
             batch->tail = p;
-        d->next = NULL;
-        d->queued = false;
+        task->next = NULL;
         return true;
     }
     return false;
@@ -69,16 +89,18 @@ static bool take_out(weft__batch *batch, weft__deferred *d)
 
 void weft__loop_undefer(weft_loop *loop, weft__deferred *d)
 {
-    if (!d->queued)
+    weft__task *task = &d->task;
+
+    if (!weft__task_queued(task))
         return;
-    (void)(take_out(&loop->flushes, d) || take_out(&loop->deferred, d) ||
-           take_out(&loop->flushes_running, d) ||
-           take_out(&loop->deferred_running, d));
+    (void)(take_out(&loop->flushes, task) || take_out(&loop->deferred, task) ||
+           take_out(&loop->flushes_running, task) ||
+           take_out(&loop->deferred_running, task));
 }
 
 static void move(weft__batch *to, weft__batch *from)
 {
-    if (from->head == NULL)
+    if (from->head == &nothing)
         return;
     to->head = from->head;
     to->tail = from->tail;
@@ -89,11 +111,13 @@ static void move(weft__batch *to, weft__batch *from)
  * or undefer any other. */
 static void run(weft__batch *batch)
 {
-    weft__deferred *d;
+    weft__task *task;
 
-    while ((d = batch->head) != NULL) {
-        take_out(batch, d); /* the first: O(1) */
-        d->fn(d->arg);
+    while ((task = batch->head) != &nothing) {
+        if ((batch->head = task->next) == &nothing)
+            batch->tail = &batch->head;
+        task->next = NULL;
+        task->fn(task);
     }
 }
 
@@ -112,9 +136,9 @@ void weft__batch_run(weft_loop *loop)
 
 bool weft__batch_empty(const weft_loop *loop)
 {
-    return loop->flushes.head == NULL && loop->deferred.head == NULL &&
-           loop->flushes_running.head == NULL &&
-           loop->deferred_running.head == NULL;
+    return loop->flushes.head == &nothing && loop->deferred.head == &nothing &&
+           loop->flushes_running.head == &nothing &&
+           loop->deferred_running.head == &nothing;
 }
 
 bool weft__batch_due(const weft_loop *loop)

@@ -89,8 +89,9 @@ bool weft__loop_closing(const weft_loop *loop)
 void weft__loop_bury(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
                      void *arg)
 {
-    *d = (weft__deferred){.next = loop->buried, .fn = fn, .arg = arg};
-    loop->buried = d;
+    *d = (weft__deferred){.fn = fn, .arg = arg};
+    d->task.next = loop->buried;
+    loop->buried = &d->task;
 }
 
 void weft_loop_close(weft_loop *loop, void (*on_closed)(void *user), void *user)
@@ -145,9 +146,9 @@ void weft__loop_finalize(weft_loop *loop)
         run_batch(loop); /* what the locals left behind */
     weft__wheel_fini(loop);
     while (loop->buried != NULL) {
-        weft__deferred *d = loop->buried;
+        weft__deferred *d = (weft__deferred *)loop->buried;
 
-        loop->buried = d->next;
+        loop->buried = d->task.next;
         d->fn(d->arg);
     }
     weft__posts_fini(loop);

@@ -18,9 +18,9 @@
  * is active, for ever if a callback adds itself with a zero timeout. */
 #define WEFT__ROUND (EVLOOP_ONCE | EVLOOP_NONBLOCK)
 
-/* A queue of deferred functions. */
+/* A queue of tasks; the last one's next is not NULL (loop_batch.c). */
 typedef struct weft__batch {
-    weft__deferred *head, **tail;
+    weft__task *head, **tail;
 } weft__batch;
 
 /* The timer wheel; timer.c explains it. */
@@ -68,7 +68,7 @@ struct weft_loop {
     bool batch_open;    /* a round of ours, whose batch has not ended */
     weft__batch flushes, deferred;
     weft__batch flushes_running, deferred_running;
-    weft__deferred *buried; /* runs last of all */
+    weft__task *buried; /* of deferred functions: run last of all */
 
     /* Posts (loop_post.c).  Only these members are touched by other threads. */
     _Atomic(weft__post *) posted; /* newest first; or the closed mark */

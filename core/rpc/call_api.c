@@ -262,15 +262,14 @@ const char *weft_call_method(weft_call *call)
 
 const char *weft_call_peer(weft_call *call)
 {
-    const weft__server_call *it = weft__server_call_get(call);
+    weft__server_call *it = weft__server_call_get(call);
     const weft__offload *job;
 
     if (it == NULL) {
         job = weft__offload_here(call);
         return job == NULL ? NULL : job->peer;
     }
-    return it->conn == NULL ? it->peer
-                            : weft__conn_peer_text(weft__conn_of(it->conn));
+    return weft__server_call_peer(it);
 }
 
 const char *weft_call_content_type(weft_call *call)

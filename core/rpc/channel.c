@@ -104,6 +104,7 @@ static void make_conn_conf(weft_channel *ch)
 
     ch->conn_conf = (weft__conn_conf){
         .wire = &weft__native_wire,
+        .handler = &weft__client_conn_handler,
         .wire_conf = {.max_frame_bytes = c->max_frame_bytes,
                       .max_metadata = c->max_metadata,
                       .max_metadata_bytes = c->max_metadata_bytes,

@@ -153,12 +153,14 @@ static void on_overdue(weft_timer *timer, void *user)
                          "a reply that was given up is overdue");
 }
 
+const weft__conn_handler weft__client_conn_handler = {.on_ready = on_ready,
+                                                      .on_event = on_event,
+                                                      .on_unblocked =
+                                                          on_unblocked,
+                                                      .on_closed = on_closed};
+
 weft_status weft__client_conn_open(weft__subchannel *sub)
 {
-    static const weft__conn_handler handler = {.on_ready = on_ready,
-                                               .on_event = on_event,
-                                               .on_unblocked = on_unblocked,
-                                               .on_closed = on_closed};
     weft_channel *ch = sub->channel;
     weft__client_conn *cc = weft_calloc(1, sizeof(*cc));
     weft_status st;
@@ -169,7 +171,7 @@ weft_status weft__client_conn_open(weft__subchannel *sub)
     weft__attempts_init(&cc->attempts);
     weft_timer_init(&cc->overdue, ch->loop, on_overdue, cc);
     st = weft__conn_connect(&cc->conn, ch->loop, &sub->address, &ch->conn_conf,
-                            &handler, cc);
+                            cc);
     if (st != WEFT_OK) {
         weft_free(cc);
         return st;

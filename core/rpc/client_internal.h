@@ -307,6 +307,7 @@ void weft__attempt_lost(weft__attempt *attempt, weft_sent sent,
 void weft__attempt_refused(weft__attempt *attempt);
 
 /* client_conn.c */
+extern const weft__conn_handler weft__client_conn_handler;
 weft_status weft__client_conn_open(weft__subchannel *sub);
 weft__client_conn *weft__client_conn_usable(weft__subchannel *sub);
 /* Reset on the wire, out of the table. */

@@ -376,7 +376,7 @@ void weft__dispatch(weft__client_call *call, uint64_t now)
     /* Nobody overtakes those who wait for the same thing. */
     if (ch->waiting != NULL && !call->fail_fast && ch->list != NULL &&
         call->moves == 0 && (ch->n_failing < ch->n_listed)) {
-        if (!ch->kick.queued)
+        if (!weft__task_queued(&ch->kick.task))
             weft__channel_kick(ch, false);
     } else if (!must_wait(call, now)) {
         return;

@@ -121,6 +121,7 @@ static void make_conn_conf(weft_server *s)
 
     s->conn_conf = (weft__conn_conf){
         .wire = &weft__native_wire,
+        .handler = &weft__server_conn_handler,
         .wire_conf = {.server = true,
                       .max_frame_bytes = c->max_frame_bytes,
                       .max_metadata = c->max_metadata,

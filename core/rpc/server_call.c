@@ -52,6 +52,7 @@ weft__server_call *weft__server_call_new(weft_server *s)
     weft__arena_init(&call->arena, s->loop, call->first, WEFT__CALL_FIRST,
                      s->conf.max_call_bytes);
     call->server = s;
+    call->peer = NULL;
     return call;
 }
 
@@ -68,7 +69,7 @@ void weft__server_call_free_if_done(weft__server_call *call)
     weft_server *s = call->server;
 
     if (!call->answered || call->busy > 0 || call->lends ||
-        call->end_cbs != NULL || call->end_deferred.queued)
+        call->end_cbs != NULL || weft__task_queued(&call->end_deferred.task))
         return;
     weft__server_call_free(call);
     weft__server_reap_if_done(s);
@@ -161,10 +162,9 @@ static void end(weft__server_call *call, weft_status status,
     s->n_active--;
     weft__shard_changed(s);
     if (weft__observed(s->loop))
-        weft__server_observe(
-            s, call->path, weft_call_peer((weft_call *)(uintptr_t)call->handle),
-            status, call->payload_bytes, r == NULL ? 0 : r->payload.len,
-            call->begun_ns);
+        weft__server_observe(s, call->path, weft__server_call_peer(call),
+                             status, call->payload_bytes,
+                             r == NULL ? 0 : r->payload.len, call->begun_ns);
     while ((under = call->unders) != NULL) {
         weft__under_unlink(under);
         under->parent_ended(under, status == WEFT_OK ? WEFT_CANCELLED : status);
@@ -183,7 +183,8 @@ static void answered(weft__server_call *call)
     call->answered = true; /* no handle leads to it from here on */
     s->n_calls--;
     if (call->conn != NULL) {
-        weft__ring_remove(&call->conn_link);
+        if (call->conn_link.next != NULL) /* it outlived its handler */
+            weft__server_conn_remove(call->conn, call);
         call->conn->in_flight--;
         call->conn = NULL;
     }
@@ -236,14 +237,23 @@ void weft__server_call_end(weft__server_call *call, weft_status status,
                                  1000000));
 }
 
-void weft__server_call_detach(weft__server_call *call)
+const char *weft__server_call_peer(weft__server_call *call)
 {
-    const char *peer = weft__conn_peer_text(weft__conn_of(call->conn));
+    char text[WEFT_ADDRESS_TEXT];
 
-    call->peer = weft_arena_strndup(&call->arena, peer, strlen(peer));
+    if (call->peer != NULL)
+        return call->peer;
+    weft__conn_peer(weft__conn_of(call->conn), text, sizeof(text));
+    call->peer = weft_arena_strndup(&call->arena, text, strlen(text));
     if (call->peer == NULL)
         call->peer = "";
-    weft__ring_remove(&call->conn_link);
+    return call->peer;
+}
+
+void weft__server_call_detach(weft__server_call *call)
+{
+    (void)weft__server_call_peer(call);
+    weft__server_conn_remove(call->conn, call);
     call->conn->in_flight--;
     call->conn = NULL;
     weft__server_call_end(call, WEFT_CANCELLED, NULL);

@@ -84,6 +84,7 @@ static bool refused_by_limit(weft__server_conn *sc,
                              const weft__wire_event *event)
 {
     weft_server *s = sc->server;
+    char peer[WEFT_ADDRESS_TEXT];
     const char *limit;
     uint32_t value;
 
@@ -98,7 +99,7 @@ static bool refused_by_limit(weft__server_conn *sc,
     }
     weft_log_limited(&s->limit_log, WEFT_LOG_WARN, "call refused",
                      "limit=%s value=%u peer=%s", limit, value,
-                     weft__conn_peer_text(weft__conn_of(sc)));
+                     weft__conn_peer(weft__conn_of(sc), peer, sizeof(peer)));
     weft__server_refuse(sc, event, WEFT_RESOURCE_EXHAUSTED,
                         "server: the limit %s of %u calls is reached", limit,
                         value);
@@ -240,16 +241,39 @@ static void on_call(weft__server_conn *sc, const weft__wire_event *event)
 
 static void on_reset(weft__server_conn *sc, const weft__wire_event *event)
 {
-    weft__link *it;
+    weft__link *it = sc->calls;
 
-    for (it = sc->calls.next; it != &sc->calls; it = it->next) {
+    if (it == NULL)
+        return;
+    do {
         weft__server_call *call = WEFT__OF(weft__server_call, conn_link, it);
 
         if (call->stream == event->stream) {
             weft__server_call_end(call, WEFT_CANCELLED, NULL);
             return;
         }
+        it = it->next;
+    } while (it != sc->calls);
+}
+
+/* Behind all others. */
+void weft__server_conn_add(weft__server_conn *sc, weft__server_call *call)
+{
+    if (sc->calls == NULL) {
+        weft__ring_init(&call->conn_link);
+        sc->calls = &call->conn_link;
+    } else {
+        weft__ring_push(sc->calls, &call->conn_link);
     }
+}
+
+void weft__server_conn_remove(weft__server_conn *sc, weft__server_call *call)
+{
+    weft__link *link = &call->conn_link;
+
+    if (sc->calls == link)
+        sc->calls = link->next != link ? link->next : NULL;
+    weft__ring_remove(link);
 }
 
 /* ---- The connection's handler ---- */
@@ -291,17 +315,17 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
 {
     weft__server_conn *sc = user;
     weft_server *s = sc->server;
-    weft__link *it;
+    char peer[WEFT_ADDRESS_TEXT];
 
-    weft_log_debug("connection closed", "peer=%s status=%s why=\"%s\"",
-                   weft__conn_peer_text(conn), weft_status_name(status),
-                   why == NULL ? "" : why);
+    weft__conn_peer(conn, peer, sizeof(peer));
+    weft_log_debug("connection closed", "peer=%s status=%s why=\"%s\"", peer,
+                   weft_status_name(status), why == NULL ? "" : why);
     if (status == WEFT_ELIMIT)
         weft_log_limited(&s->limit_log, WEFT_LOG_WARN, "connection closed",
-                         "peer=%s why=\"%s\"", weft__conn_peer_text(conn),
-                         why == NULL ? "" : why);
-    while ((it = sc->calls.next) != &sc->calls)
-        weft__server_call_detach(WEFT__OF(weft__server_call, conn_link, it));
+                         "peer=%s why=\"%s\"", peer, why == NULL ? "" : why);
+    while (sc->calls != NULL)
+        weft__server_call_detach(
+            WEFT__OF(weft__server_call, conn_link, sc->calls));
     weft__ring_remove(&sc->link);
     s->n_conns--;
     weft__listener_conn_gone(
@@ -311,17 +335,16 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft__server_advance_later(s);
 }
 
-static const weft__conn_handler conn_handler = {.owner_bytes =
-                                                    sizeof(weft__server_conn),
-                                                .on_ready = on_ready,
-                                                .on_event = on_event,
-                                                .on_stopped = on_stopped,
-                                                .on_closed = on_closed};
+const weft__conn_handler weft__server_conn_handler = {
+    .owner_bytes = sizeof(weft__server_conn),
+    .on_ready = on_ready,
+    .on_event = on_event,
+    .on_stopped = on_stopped,
+    .on_closed = on_closed};
 
 /* ---- The listener's handler ---- */
 
-static bool on_native(weft__listener *l, const weft__conn_handler **handler,
-                      void **conn_user, void *user)
+static bool on_native(weft__listener *l, void **conn_user, void *user)
 {
     weft_server *s = ((weft__server_listener *)user)->server;
 
@@ -331,7 +354,6 @@ static bool on_native(weft__listener *l, const weft__conn_handler **handler,
         s->stats.refused++;
         return false;
     }
-    *handler = &conn_handler;
     *conn_user = NULL; /* lies in front of the connection */
     return true;
 }
@@ -350,7 +372,6 @@ static void on_conn(weft__listener *l, weft__conn *conn, void *conn_user,
     }
     sc = weft__conn_user(conn);
     sc->server = s;
-    weft__ring_init(&sc->calls);
     weft__ring_push(&s->conns, &sc->link);
     s->n_conns++;
     weft__shard_changed(s);

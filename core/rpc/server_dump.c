@@ -19,13 +19,14 @@ static void dump_plugin(const weft__server_plugin *sp, FILE *file)
 
 static void dump_conn(weft__server_conn *sc, FILE *file)
 {
+    char peer[WEFT_ADDRESS_TEXT];
     weft__conn_stats st;
 
     weft__conn_get_stats(weft__conn_of(sc), &st);
     fprintf(file,
             "  connection %s age_s=%u silent_ms=%u calls=%u in=%llu "
             "out=%llu unsent=%zu%s%s%s\n",
-            weft__conn_peer_text(weft__conn_of(sc)), st.age_s,
+            weft__conn_peer(weft__conn_of(sc), peer, sizeof(peer)), st.age_s,
             weft__conn_silent_ms(weft__conn_of(sc)), sc->in_flight,
             (ull)st.bytes_in, (ull)st.bytes_out, st.unsent_bytes,
             sc->v0 ? " gorpc" : "", st.paused ? " paused" : "",

@@ -168,10 +168,10 @@ struct weft__server_call {
     weft_status told;
     weft_server *server;
     weft__server_conn *conn; /* NULL: gone */
+    const char *peer;        /* NULL: nobody has asked, and conn is there */
     weft__stream_id stream;
     const weft__method *method; /* NULL: the fallback's */
     const char *service, *name, *path;
-    const char *peer; /* once conn is gone */
     const char *content_type, *trace;
     uint64_t begun_ns;
     uint64_t deadline_ms; /* UINT64_MAX: none */
@@ -200,6 +200,8 @@ void weft__server_call_end(weft__server_call *call, weft_status status,
                            const char *text);
 /* Its connection has gone. */
 void weft__server_call_detach(weft__server_call *call);
+/* Text of the peer's address, in the arena; "": there was no memory. */
+const char *weft__server_call_peer(weft__server_call *call);
 /* Queues the on_end callbacks of a call that has ended. */
 void weft__server_call_tell_end(weft__server_call *call);
 void weft__server_call_arm(weft__server_call *call); /* its deadline */
@@ -262,9 +264,10 @@ const char *weft__printable(weft__slice s, char *buf, size_t size);
 
 /* Its connection's owner_bytes: lies right in front of it. */
 struct weft__server_conn {
-    weft__link link; /* server->conns; while paused server->paused, first to
-                        pause first to resume */
-    weft__link calls;
+    weft__link link;   /* server->conns; while paused server->paused, first to
+                          pause first to resume */
+    weft__link *calls; /* one in a ring of those that outlived the return of
+                          their handler; NULL: there is none */
     weft_server *server;
     uint32_t in_flight;
     bool paused, goaway, v0;
@@ -275,6 +278,10 @@ static inline weft__conn *weft__conn_of(const weft__server_conn *sc)
     return (weft__conn *)(uintptr_t)(sc + 1);
 }
 
+void weft__server_conn_add(weft__server_conn *sc, weft__server_call *call);
+void weft__server_conn_remove(weft__server_conn *sc, weft__server_call *call);
+
+extern const weft__conn_handler weft__server_conn_handler;
 extern const weft__listener_handler weft__server_listener_handler;
 
 /* Requests take and give back room under max_in_flight_bytes; above it the

@@ -171,14 +171,11 @@ static void done(weft__job *job)
 static weft__offload *offload_new(weft__server_call *call)
 {
     weft__offload *o = weft_arena_alloc(&call->arena, sizeof(*o));
-    const char *peer = weft__conn_peer_text(weft__conn_of(call->conn));
 
     if (o == NULL)
         return NULL;
     memset(o, 0, sizeof(*o));
-    o->peer = weft_arena_strndup(&call->arena, peer, strlen(peer));
-    if (o->peer == NULL)
-        return NULL;
+    o->peer = weft__server_call_peer(call);
     o->job.run = run;
     o->job.done = done;
     o->call = call;

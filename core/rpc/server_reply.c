@@ -93,12 +93,12 @@ void weft__server_count_refusal(weft__server_conn *sc,
     s->stats.refused += status == WEFT_RESOURCE_EXHAUSTED;
     weft__shard_changed(s);
     if (weft__observed(s->loop)) {
-        char path[256];
+        char path[256], peer[WEFT_ADDRESS_TEXT];
 
-        weft__server_observe(s,
-                             weft__printable(event->path, path, sizeof(path)),
-                             weft__conn_peer_text(weft__conn_of(sc)), status,
-                             event->payload.len, 0, weft_loop_now_ns(s->loop));
+        weft__server_observe(
+            s, weft__printable(event->path, path, sizeof(path)),
+            weft__conn_peer(weft__conn_of(sc), peer, sizeof(peer)), status,
+            event->payload.len, 0, weft_loop_now_ns(s->loop));
     }
 }
 

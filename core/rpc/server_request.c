@@ -159,7 +159,7 @@ static void on_closure(const ProtobufCMessage *message, void *closure_data)
 static void stays(weft__server_call *call, size_t request_bytes)
 {
     weft__ring_push(&call->server->calls, &call->link);
-    weft__ring_push(&call->conn->calls, &call->conn_link);
+    weft__server_conn_add(call->conn, call);
     call->charged_bytes = request_bytes;
     weft__budget_charge(call->conn, request_bytes);
     if (call->deadline_ms != UINT64_MAX)
@@ -207,7 +207,7 @@ static void count(weft__server_conn *sc)
 static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
                                 const weft__wire_event *event)
 {
-    const weft_server_conf *conf = &sc->server->conf;
+    const weft_server_conf *conf = &call->server->conf;
     weft__decode_limits limits = {
         .depth = conf->max_decode_depth,
         .memory = conf->max_decode_bytes,
@@ -241,7 +241,7 @@ static void init_call(weft__server_call *call, weft__server_conn *sc,
                       const weft__wire_event *event, uint32_t timeout_ms,
                       uint32_t left_ms)
 {
-    weft_loop *loop = sc->server->loop;
+    weft_loop *loop = call->server->loop;
 
     call->conn = sc;
     call->stream = event->stream;

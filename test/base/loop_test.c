@@ -187,6 +187,23 @@ static void the_time_is_that_of_the_wakeup_inside_callbacks_only(void **state)
 
 /* The end of the batch */
 
+static void flush(weft__task *task)
+{
+    weft__deferred *d = (weft__deferred *)task;
+
+    d->fn(d->arg);
+}
+
+static void flush_later(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
+                        void *arg)
+{
+    if (!weft__task_queued(&d->task)) {
+        d->fn = fn;
+        d->arg = arg;
+    }
+    weft__loop_flush_later(loop, &d->task, flush);
+}
+
 static void
 flushes_run_before_the_deferred_in_the_order_of_queueing(void **state)
 {
@@ -194,18 +211,18 @@ flushes_run_before_the_deferred_in_the_order_of_queueing(void **state)
 
     (void)state;
     weft__loop_defer(t.loop, &a, note, "a");
-    weft__loop_flush_later(t.loop, &b, note, "b");
+    flush_later(t.loop, &b, note, "b");
     weft__loop_defer(t.loop, &c, note, "c");
-    weft__loop_flush_later(t.loop, &d, note, "d");
-    weft__loop_flush_later(t.loop, &b, note, "x"); /* queued already */
+    flush_later(t.loop, &d, note, "d");
+    flush_later(t.loop, &b, note, "x"); /* queued already */
     assert_string_equal(trace, "");
     assert_int_equal(weft_loop_run(t.loop), WEFT_OK);
     assert_string_equal(trace, "bdac");
-    assert_false(b.queued);
+    assert_false(weft__task_queued(&b.task));
 }
 
 static struct event *readers[3];
-static weft__deferred flush;
+static weft__deferred at_end;
 
 static void on_reader(evutil_socket_t fd, short what, void *arg)
 {
@@ -214,7 +231,7 @@ static void on_reader(evutil_socket_t fd, short what, void *arg)
     (void)arg;
     weft__loop_enter(t.loop, "reader");
     note("r");
-    weft__loop_flush_later(t.loop, &flush, note, "F");
+    flush_later(t.loop, &at_end, note, "F");
     weft__loop_leave(t.loop);
 }
 
@@ -239,7 +256,7 @@ static void on_last_reader(evutil_socket_t fd, short what, void *arg)
     (void)what;
     weft__loop_enter(t.loop, "reader");
     note(arg);
-    weft__loop_flush_later(t.loop, &flush, note, "F");
+    flush_later(t.loop, &at_end, note, "F");
     weft__loop_leave_last(t.loop);
     note("/");
 }
@@ -272,7 +289,7 @@ static void the_last_callback_of_a_round_ends_its_batch(void **state)
 static void note_and_defer(void *what)
 {
     note(what);
-    weft__loop_defer(t.loop, &flush, note, "d");
+    weft__loop_defer(t.loop, &at_end, note, "d");
 }
 
 static void what_a_run_leaves_comes_when_the_base_is_dispatched(void **state)
@@ -280,7 +297,7 @@ static void what_a_run_leaves_comes_when_the_base_is_dispatched(void **state)
     weft__deferred first = {0};
 
     (void)state;
-    weft__loop_flush_later(t.loop, &first, note_and_defer, "f");
+    flush_later(t.loop, &first, note_and_defer, "f");
     assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
     assert_string_equal(trace, "f");
     event_base_loop(weft_loop_base(t.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
@@ -293,13 +310,13 @@ static void note_and_queue_again(void *what)
 {
     note(what);
     if (strlen(trace) < 5)
-        weft__loop_flush_later(t.loop, &again, note_and_queue_again, what);
+        flush_later(t.loop, &again, note_and_queue_again, what);
 }
 
 static void what_is_queued_at_the_end_waits_for_the_next_batch(void **state)
 {
     (void)state;
-    weft__loop_flush_later(t.loop, &again, note_and_queue_again, "q");
+    flush_later(t.loop, &again, note_and_queue_again, "q");
     assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
     assert_string_equal(trace, "q");
     assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
@@ -313,13 +330,13 @@ static void undefer_takes_it_out_wherever_it_waits(void **state)
     weft__deferred a = {0}, b = {0}, c = {0};
 
     (void)state;
-    weft__loop_flush_later(t.loop, &a, note, "a");
-    weft__loop_flush_later(t.loop, &b, note, "b");
+    flush_later(t.loop, &a, note, "a");
+    flush_later(t.loop, &b, note, "b");
     weft__loop_defer(t.loop, &c, note, "c");
     weft__loop_undefer(t.loop, &b); /* the last of its list */
     weft__loop_undefer(t.loop, &c);
     weft__loop_undefer(t.loop, &c);
-    weft__loop_flush_later(t.loop, &c, note, "d");
+    flush_later(t.loop, &c, note, "d");
     test_loop_settle(&t);
     assert_string_equal(trace, "ad");
 }
@@ -338,7 +355,7 @@ static void a_deferred_function_may_undefer_one_of_its_batch(void **state)
     weft__deferred first = {0};
 
     (void)state;
-    weft__loop_flush_later(t.loop, &first, undefer_victim, NULL);
+    flush_later(t.loop, &first, undefer_victim, NULL);
     weft__loop_defer(t.loop, &victim, note, "x");
     test_loop_settle(&t);
     assert_string_equal(trace, "u");
@@ -615,7 +632,7 @@ static void a_wrapped_base_flushes_under_the_applications_dispatch(void **state)
     test_loop_wrap(&mine, base);
     assert_ptr_equal(weft_loop_base(mine.loop), base);
     weft__loop_defer(mine.loop, &a, note, "a");
-    weft__loop_flush_later(mine.loop, &b, note, "b");
+    flush_later(mine.loop, &b, note, "b");
     assert_int_equal(event_base_loop(base, EVLOOP_NONBLOCK), 0);
     assert_string_equal(trace, "ba");
     weft__loop_defer(mine.loop, &a, set_true, &done);

@@ -299,7 +299,7 @@ static void heartbeats_of_one_who_does_not_read_cost_no_memory(void **state)
     for (size_t i = 0; i < n; i++)
         memcpy(pings + 15 * i, one, 15);
     assert_int_equal(peer_feed(&p->client, pings, 15 * n), WEFT_OK);
-    assert_true(p->client.out.bytes < (1 << 20) + 100);
+    assert_true(p->client.wire->out.bytes < (1 << 20) + 100);
     free(pings);
     free(one);
 }
@@ -633,9 +633,9 @@ static void large_payloads_go_by_reference_and_are_released_once(void **state)
     check(&p->server, CALL("01") CALL("02") CALL("03"), "");
     assert_int_equal(wire->ops->respond(wire, 1, &r), WEFT_OK);
     assert_int_equal(released, 0);
-    assert_int_equal(weft__outq_iov(&p->server.out, iov, 4), 2);
+    assert_int_equal(weft__outq_iov(&p->server.wire->out, iov, 4), 2);
     assert_ptr_equal(iov[1].iov_base, bytes);
-    weft__outq_consume(&p->server.out, p->server.out.bytes);
+    weft__outq_consume(&p->server.wire->out, p->server.wire->out.bytes);
     assert_int_equal(released, 1);
     assert_int_equal(wire->ops->respond(wire, 1, &r), WEFT_ENOENT);
     assert_int_equal(released, 1);

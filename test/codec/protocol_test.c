@@ -32,7 +32,7 @@ static weft__stream_id call(const weft__wire_request *r)
 
 static void drop(wire_peer *peer)
 {
-    weft__outq_consume(&peer->out, peer->out.bytes);
+    weft__outq_consume(&peer->wire->out, peer->wire->out.bytes);
 }
 
 /* Client and server have met in version 1, or the client gorpc's server. */

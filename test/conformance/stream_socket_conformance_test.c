@@ -192,9 +192,9 @@ static void held_connections_wait_for_the_release(void **state)
     service_open(h, &s, uri_of_kind());
     weft_address_parse(&address, s.uri, NULL);
     h->client.handshake_ms = WEFT_OFF;
-    assert_int_equal(weft__conn_connect(&r.conn, h->loop, &address, &h->client,
-                                        &recorder_handler, &r),
-                     WEFT_OK);
+    assert_int_equal(
+        weft__conn_connect(&r.conn, h->loop, &address, &h->client, &r),
+        WEFT_OK);
     settle(h);
     later(h, 5000); /* its handshake clock stands still */
     assert_int_equal(s.n, 0);
@@ -216,9 +216,9 @@ static void what_connected_before_the_stop_is_served(void **state)
 
     open_service(h, &s);
     weft_address_parse(&address, s.uri, NULL);
-    assert_int_equal(weft__conn_connect(&r.conn, h->loop, &address, &h->client,
-                                        &recorder_handler, &r),
-                     WEFT_OK);
+    assert_int_equal(
+        weft__conn_connect(&r.conn, h->loop, &address, &h->client, &r),
+        WEFT_OK);
     if (strcmp(kind, "inproc") == 0)
         settle(h); /* it has no backlog of its own: the loop is it */
     weft__listener_stop(s.listener);

@@ -381,7 +381,7 @@ static void a_payload_is_released_once_or_packs_itself(void **state)
     r.payload = (weft__payload){
         .data = bytes, .len = sizeof(bytes), .release = release};
     assert_int_equal(ops->request(p->client.wire, &r, &id), WEFT_OK);
-    weft__outq_fini(&p->client.out);
+    weft__outq_fini(&p->client.wire->out);
     assert_int_equal(released, 2);
 }
 
@@ -402,7 +402,7 @@ static void out_of_memory_leaves_the_wire_as_it_was(void **state)
     released = 0;
     for (int i = 0; i < CALLS; i++) {
         weft_status status;
-        size_t before = p->client.out.bytes;
+        size_t before = p->client.wire->out.bytes;
 
         r.path_len = 4 + (size_t)i % (sizeof(path) - 4);
         for (unsigned nth = 1;; nth++) {
@@ -412,7 +412,7 @@ static void out_of_memory_leaves_the_wire_as_it_was(void **state)
             if (status == WEFT_OK)
                 break;
             assert_int_equal(status, WEFT_ENOMEM);
-            assert_int_equal(p->client.out.bytes, before);
+            assert_int_equal(p->client.wire->out.bytes, before);
             assert_int_equal(peer_info(&p->client).in_flight, i);
             failed++;
         }

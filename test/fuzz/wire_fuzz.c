@@ -143,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((a.mode & OLD) == 0 || conf.server)
         CHECK(peer_info(&peer).in_flight == a.n_open);
     CHECK(peer.in_len < 15 + 2048 || peer.fed != WEFT_OK);
-    CHECK(peer.out.bytes <= 1024 + 8 * size);
+    CHECK(peer.wire->out.bytes <= 1024 + 8 * size);
     if (conf.server)
         for (size_t i = MAX_CALLS; i-- > 0;)
             if (a.open[i] != 0)

@@ -119,6 +119,7 @@ int harness_setup(void **state)
     h->clock.ns = 1000000000;
     conf.clock = weft_fake(&h->clock);
     h->server = (weft__conn_conf){
+        .handler = &recorder_handler,
         .wire = &toy_wire,
         .wire_conf = {.server = true, .max_frame_bytes = TOY_MAX_FRAME},
         .connect_ms = 1000,
@@ -183,7 +184,7 @@ static int conn_on(harness *h, recorder *r, const weft__conn_conf *conf)
     assert_int_equal(weft__sys_socketpair(fds), 0);
     weft__socket_init(&socket, fds[0]);
     assert_int_equal(weft__conn_accept(&conn, h->loop, &socket, &peer, NULL, 0,
-                                       conf->wire, conf, &recorder_handler, r),
+                                       conf->wire, conf, r),
                      WEFT_OK);
     r->conn = conn;
     return fds[1];
@@ -215,11 +216,9 @@ static recorder *recorder_of(service *s)
     return &s->conns[s->n++];
 }
 
-static bool on_native(weft__listener *l, const weft__conn_handler **handler,
-                      void **conn_user, void *user)
+static bool on_native(weft__listener *l, void **conn_user, void *user)
 {
     (void)l;
-    *handler = &recorder_handler;
     *conn_user = recorder_of(user);
     return true;
 }
@@ -286,9 +285,9 @@ void connect_to(harness *h, recorder *r, const char *uri)
     weft_address address;
 
     assert_int_equal(weft_address_parse(&address, uri, NULL), WEFT_OK);
-    assert_int_equal(weft__conn_connect(&r->conn, h->loop, &address, &h->client,
-                                        &recorder_handler, r),
-                     WEFT_OK);
+    assert_int_equal(
+        weft__conn_connect(&r->conn, h->loop, &address, &h->client, r),
+        WEFT_OK);
     assert_int_equal(r->closed, 0);
     for (int i = 0; i < TURNS && r->ready == 0 && r->closed == 0; i++)
         turn(h);

@@ -77,14 +77,12 @@ static void on_ready(weft__conn *conn, void *user)
     (void)conn, (void)user;
 }
 
-static bool on_native(weft__listener *l, const weft__conn_handler **handler,
-                      void **conn_user, void *user)
-{
-    static const weft__conn_handler mine = {
-        .on_ready = on_ready, .on_event = on_event, .on_closed = on_closed};
+static const weft__conn_handler conn_handler = {
+    .on_ready = on_ready, .on_event = on_event, .on_closed = on_closed};
 
+static bool on_native(weft__listener *l, void **conn_user, void *user)
+{
     (void)l;
-    *handler = &mine;
     *conn_user = user;
     return true;
 }
@@ -111,7 +109,8 @@ void peer_open(peer *p, weft_loop *loop, const char *uri)
 
     memset(p, 0, sizeof(*p));
     p->loop = loop;
-    p->conf = (weft__conn_conf){.wire = &weft__native_wire,
+    p->conf = (weft__conn_conf){.handler = &conn_handler,
+                                .wire = &weft__native_wire,
                                 .wire_conf = {.server = true,
                                               .max_frame_bytes = 4 << 20,
                                               .max_metadata = 64,

@@ -107,7 +107,8 @@ static const weft__conn_handler handler = {
 bool raw_try_open(raw_client *c, weft_loop *loop, const weft_address *address)
 {
     memset(c, 0, sizeof(*c));
-    c->conf = (weft__conn_conf){.wire = &weft__native_wire,
+    c->conf = (weft__conn_conf){.handler = &handler,
+                                .wire = &weft__native_wire,
                                 .wire_conf = {.max_frame_bytes = 4194304,
                                               .max_metadata = 128,
                                               .max_metadata_bytes = 16384},
@@ -120,8 +121,7 @@ bool raw_try_open(raw_client *c, weft_loop *loop, const weft_address *address)
                                 .linger_ms = 1000,
                                 .max_unsent_bytes = 64u << 20,
                                 .frames_per_wakeup = 1000};
-    return weft__conn_connect(&c->conn, loop, address, &c->conf, &handler, c) ==
-           WEFT_OK;
+    return weft__conn_connect(&c->conn, loop, address, &c->conf, c) == WEFT_OK;
 }
 
 void raw_open(raw_client *c, weft_loop *loop, const weft_address *address)

@@ -5,7 +5,6 @@
 typedef struct toy {
     weft__wire wire;
     bool server;
-    weft__outq *out;
     const char *why;
     uint32_t max_frame;
     unsigned last, in_flight;
@@ -29,17 +28,17 @@ static weft_status put(toy *t, char type, unsigned stream,
 {
     size_t len = payload != NULL ? payload->len : 0;
     bool ref = len > 65536 && payload->release != NULL;
-    uint8_t *p = weft__outq_reserve(t->out, TOY_HEADER + (ref ? 0 : len));
+    uint8_t *p = weft__outq_reserve(&t->wire.out, TOY_HEADER + (ref ? 0 : len));
 
     if (p == NULL)
         return WEFT_ENOMEM;
     toy_header(p, type, stream, len);
     if (ref) {
-        weft_status status = weft__outq_ref(t->out, payload->data, len,
+        weft_status status = weft__outq_ref(&t->wire.out, payload->data, len,
                                             payload->release, payload->arg);
 
         if (status != WEFT_OK)
-            weft__outq_trim(t->out, TOY_HEADER);
+            weft__outq_trim(&t->wire.out, TOY_HEADER);
         return status;
     }
     if (len > 0)
@@ -49,14 +48,12 @@ static weft_status put(toy *t, char type, unsigned stream,
     return WEFT_OK;
 }
 
-static weft_status init(weft__wire *wire, const weft__wire_conf *conf,
-                        weft__outq *out)
+static weft_status init(weft__wire *wire)
 {
     toy *t = (toy *)wire;
 
-    t->server = conf->server;
-    t->max_frame = conf->max_frame_bytes;
-    t->out = out;
+    t->server = wire->conf->server;
+    t->max_frame = wire->conf->max_frame_bytes;
     return WEFT_OK;
 }
 

@@ -93,16 +93,14 @@ bool peer_init(wire_peer *peer, const weft__wire_ops *ops,
     if (conf == NULL)
         conf = server ? &peer_server_conf : &peer_client_conf;
     peer->conf = *conf;
-    weft__outq_init(&peer->out, NULL);
     peer->wire = calloc(1, ops->size);
-    peer->wire->ops = ops;
-    return ops->init(peer->wire, &peer->conf, &peer->out) == WEFT_OK;
+    return weft__wire_init(peer->wire, ops, &peer->conf, NULL) == WEFT_OK;
 }
 
 void peer_fini(wire_peer *peer)
 {
     peer->wire->ops->fini(peer->wire);
-    weft__outq_fini(&peer->out);
+    weft__outq_fini(&peer->wire->out);
     peer_forget(peer);
     free(peer->seen);
     free(peer->in);
@@ -144,12 +142,12 @@ weft_status peer_feed(wire_peer *peer, const void *bytes, size_t len)
 
 uint8_t *peer_take(wire_peer *peer, size_t *len)
 {
-    uint8_t *bytes = malloc(peer->out.bytes + 1);
+    uint8_t *bytes = malloc(peer->wire->out.bytes + 1);
     struct iovec iov[16];
     int n;
 
     *len = 0;
-    while ((n = weft__outq_iov(&peer->out, iov, 16)) > 0) {
+    while ((n = weft__outq_iov(&peer->wire->out, iov, 16)) > 0) {
         size_t round = 0;
 
         for (int i = 0; i < n; i++) {
@@ -157,7 +155,7 @@ uint8_t *peer_take(wire_peer *peer, size_t *len)
             *len += iov[i].iov_len;
             round += iov[i].iov_len;
         }
-        weft__outq_consume(&peer->out, round);
+        weft__outq_consume(&peer->wire->out, round);
     }
     return bytes;
 }

@@ -28,7 +28,6 @@ typedef struct wire_peer wire_peer;
 struct wire_peer {
     weft__wire_conf conf;
     weft__wire *wire;
-    weft__outq out;
     weft_status fed; /* what feed() said last */
     uint8_t *in;     /* not consumed yet */
     size_t in_len;

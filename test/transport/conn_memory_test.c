@@ -119,7 +119,7 @@ static void an_idle_connection_holds_no_buffers(void **state)
     print_message(
         "an idle connection: %zu bytes, of them event %zu, wire %zu\n", fresh,
         event_get_struct_event_size(), toy_wire.size);
-    assert_true(fresh - toy_wire.size <= 496);
+    assert_true(fresh - toy_wire.size <= 272);
     close(fd);
     close(other);
     turn_until(h, &r.closed, 1);
@@ -180,9 +180,8 @@ static weft_status converse(void *user)
     strcpy(peer.u.un.sun_path, "test");
     assert_int_equal(weft__sys_socketpair(fds), 0);
     weft__socket_init(&socket, fds[0]);
-    status =
-        weft__conn_accept(&server.conn, h->loop, &socket, &peer, NULL, 0,
-                          &toy_wire, &h->server, &recorder_handler, &server);
+    status = weft__conn_accept(&server.conn, h->loop, &socket, &peer, NULL, 0,
+                               &toy_wire, &h->server, &server);
     if (status != WEFT_OK) {
         close(fds[0]);
         close(fds[1]);
@@ -190,9 +189,8 @@ static weft_status converse(void *user)
         return status;
     }
     weft__socket_init(&socket, fds[1]);
-    status =
-        weft__conn_accept(&client.conn, h->loop, &socket, &peer, NULL, 0,
-                          &toy_wire, &h->client, &recorder_handler, &client);
+    status = weft__conn_accept(&client.conn, h->loop, &socket, &peer, NULL, 0,
+                               &toy_wire, &h->client, &client);
     if (status != WEFT_OK)
         close(fds[1]);
     /* A moment without memory only delays: the clock moves on. */
@@ -233,13 +231,17 @@ static void
 no_allocation_that_fails_costs_more_than_its_connection(void **state)
 {
     static const size_t sizes[] = {10, 3000, 100000, 1 << 20};
+    static weft__conn_share share = {.max_bytes = SIZE_MAX};
+    harness *h = *state;
 
+    h->server.share = h->client.share = &share; /* what is held is counted */
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        act a = {.h = *state, .bytes = sizes[i]};
+        act a = {.h = h, .bytes = sizes[i]};
         unsigned n = fail_each_allocation(converse, &a);
 
         assert_true(n >= 2);
         assert_true(a.answered >= 1);
+        assert_true(share.bytes == 0 && share.first == NULL);
     }
 }
 
@@ -286,8 +288,7 @@ static void first_bytes_that_cannot_be_kept_leave_the_socket_alone(void **state)
     for (unsigned n = 1; n <= 2; n++) {
         weft_mem_fail_nth(n);
         assert_int_equal(weft__conn_accept(&conn, h->loop, &socket, &peer,
-                                           "abc", 3, &toy_wire, &h->server,
-                                           &recorder_handler, &r),
+                                           "abc", 3, &toy_wire, &h->server, &r),
                          WEFT_ENOMEM);
         weft_mem_fail_nth(0);
     }

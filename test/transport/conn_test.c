@@ -417,8 +417,7 @@ static int tcp_server_of(harness *h, recorder *r)
     tcp_pair(fds);
     weft__socket_init(&socket, fds[0]);
     assert_int_equal(weft__conn_accept(&conn, h->loop, &socket, &peer, NULL, 0,
-                                       &toy_wire, &h->server, &recorder_handler,
-                                       r),
+                                       &toy_wire, &h->server, r),
                      WEFT_OK);
     r->conn = conn;
     return fds[1];

@@ -32,9 +32,9 @@ static void a_connect_that_hangs_times_out(void **state)
         (void)connect(fillers[i], (struct sockaddr *)&in, len);
     }
     weft_address_from_sockaddr(&address, (struct sockaddr *)&in, len);
-    assert_int_equal(weft__conn_connect(&r.conn, h->loop, &address, &h->client,
-                                        &recorder_handler, &r),
-                     WEFT_OK);
+    assert_int_equal(
+        weft__conn_connect(&r.conn, h->loop, &address, &h->client, &r),
+        WEFT_OK);
     assert_int_equal(ask(&r, "early", 5), WEFT_ECLOSED);
     settle(h);
     later(h, 999);
@@ -57,9 +57,9 @@ static void a_server_that_does_not_answer_the_hello_is_left(void **state)
 
     service_open(h, &s, "127.0.0.1:0"); /* and held: it says nothing */
     weft_address_parse(&address, s.uri, NULL);
-    assert_int_equal(weft__conn_connect(&r.conn, h->loop, &address, &h->client,
-                                        &recorder_handler, &r),
-                     WEFT_OK);
+    assert_int_equal(
+        weft__conn_connect(&r.conn, h->loop, &address, &h->client, &r),
+        WEFT_OK);
     settle(h);
     later(h, 999);
     assert_int_equal(r.closed, 0);

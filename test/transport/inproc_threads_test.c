@@ -62,13 +62,14 @@ static void *run_client(void *arg)
     static const weft__conn_handler handler = {
         .on_ready = on_ready, .on_event = on_event, .on_closed = on_closed};
     client *c = arg;
+    weft__conn_conf conf = *c->conf;
     weft_address address;
 
+    conf.handler = &handler;
     if (weft_loop_new(&c->loop, NULL) != WEFT_OK)
         return NULL;
     weft_address_parse(&address, "inproc:///threads", NULL);
-    if (weft__conn_connect(&c->conn, c->loop, &address, c->conf, &handler, c) ==
-        WEFT_OK)
+    if (weft__conn_connect(&c->conn, c->loop, &address, &conf, c) == WEFT_OK)
         (void)weft_loop_run_until(c->loop, &c->closed, 30000);
     weft_loop_free(c->loop);
     return NULL;

@@ -372,8 +372,8 @@ static void a_connection_knows_its_peer(void **state)
 
     for (int i = 0; i < 2; i++) {
         service s = {0};
+        char text[WEFT_ADDRESS_TEXT];
         weft_address peer;
-        const char *text;
         struct sockaddr_in in;
         socklen_t len = sizeof in;
         int fd;
@@ -385,7 +385,7 @@ static void a_connection_knows_its_peer(void **state)
         put_frame(fd, 'Q', 1, 1);
         turn_until(h, &s.n, 1);
         turn_until(h, &s.conns[0].messages, 1);
-        text = weft__conn_peer_text(s.conns[0].conn);
+        weft__conn_peer(s.conns[0].conn, text, sizeof text);
         if (i == 0) {
             assert_int_equal(weft_address_parse(&peer, text, NULL), WEFT_OK);
             assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
@@ -463,31 +463,25 @@ static void a_unix_sockets_file_comes_and_goes_with_its_listener(void **state)
 static weft__listener *to_close;
 static unsigned told_null;
 
-static bool close_listener_in_native(weft__listener *l,
-                                     const weft__conn_handler **handler,
-                                     void **conn_user, void *user)
+static bool close_listener_in_native(weft__listener *l, void **conn_user,
+                                     void *user)
 {
-    *handler = &recorder_handler;
     *conn_user = user;
     weft__listener_close(l);
     to_close = NULL;
     return true;
 }
 
-static bool accept_native(weft__listener *l, const weft__conn_handler **handler,
-                          void **conn_user, void *user)
+static bool accept_native(weft__listener *l, void **conn_user, void *user)
 {
     (void)l;
-    *handler = &recorder_handler;
     *conn_user = user;
     return true;
 }
 
-static bool refuse_native(weft__listener *l, const weft__conn_handler **handler,
-                          void **conn_user, void *user)
+static bool refuse_native(weft__listener *l, void **conn_user, void *user)
 {
     (void)l;
-    (void)handler;
     (void)conn_user;
     (*(unsigned *)user)++;
     return false;
@@ -630,7 +624,7 @@ static weft_status serve_one(void *user)
     }
     address = *weft__listener_address(l);
     status = weft__conn_connect(&client.conn, h->loop, &address, &h->client,
-                                &recorder_handler, &client);
+                                &client);
     settle(h);
     weft__listener_release(l);
     for (int i = 0; i < 100 && status == WEFT_OK && client.ready == 0 &&

@@ -188,9 +188,7 @@ typedef struct weft__wire_ops {
     const char *name;
     size_t size; /* the connection allocates it, zeroed; weft__wire is first */
 
-    /* Borrows conf and out. */
-    weft_status (*init)(weft__wire *wire, const weft__wire_conf *conf,
-                        weft__outq *out);
+    weft_status (*init)(weft__wire *wire); /* by weft__wire_init() */
     void (*fini)(weft__wire *wire);
 
     /* Client: queues the probe.  READY follows when it is answered; no call may
@@ -238,9 +236,22 @@ typedef struct weft__wire_ops {
 
 struct weft__wire {
     const weft__wire_ops *ops;
+    const weft__wire_conf *conf; /* borrowed */
+    weft__outq out;              /* the connection's; it outlives fini */
     uint32_t held; /* bytes of replies that wait in it for their turn */
     bool paused;   /* feed() returns after the current frame */
 };
+
+static inline weft_status weft__wire_init(weft__wire *wire,
+                                          const weft__wire_ops *ops,
+                                          const weft__wire_conf *conf,
+                                          weft_loop *loop)
+{
+    wire->ops = ops;
+    wire->conf = conf;
+    weft__outq_init(&wire->out, loop);
+    return ops->init(wire);
+}
 
 /* What a connection speaks, by its first bytes (any count from 1). */
 typedef enum weft__protocol {

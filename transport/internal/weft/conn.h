@@ -38,37 +38,15 @@
 #include <weft/wire.h>
 
 typedef struct weft__conn weft__conn;
+struct weft__held; /* what a connection holds for its peer */
 
 /* What connections share.  C6.  Zeroed but for max_bytes; outlives them. */
 typedef struct weft__conn_share {
     size_t max_bytes; /* SIZE_MAX: no bound */
     size_t bytes;
     bool stop; /* the owner's: nobody is to read, see on_stopped */
-    weft__conn *first, *last; /* that hold any; least lately moved first */
+    struct weft__held *first, *last; /* least lately moved first */
 } weft__conn_share;
-
-/* All values are final (no zero-means-default); WEFT_OFF switches off. */
-typedef struct weft__conn_conf {
-    const weft__wire_ops *wire; /* of connects, and of native accepts */
-    weft__wire_conf wire_conf;
-    uint32_t connect_ms;   /* client: until connected */
-    uint32_t handshake_ms; /* client: until READY; listener: until sniffed */
-    uint32_t idle_ms;      /* no stream open and no byte (heartbeats of our own
-                              do not count): close */
-    uint32_t keepalive_ms; /* silence after which a heartbeat goes out; stands
-                              still while reading is paused */
-    uint32_t keepalive_timeout_ms; /* and until which a byte must come */
-    uint32_t stall_ms;  /* within it a frame that was begun must end or grow by
-                           WEFT__STALL_BYTES, and output that waits must shrink
-                           by as much or go */
-    uint32_t linger_ms; /* bound of the graceful close */
-    uint32_t max_unsent_bytes;
-    uint32_t frames_per_wakeup;
-    weft__conn_share *share; /* C6; NULL: alone, without a bound */
-} weft__conn_conf;
-
-/* What a slow peer has to move within stall_ms. */
-#define WEFT__STALL_BYTES 4096
 
 typedef struct weft__conn_handler {
     /* Memory of the owner's, zeroed, which lies right in front of each
@@ -92,13 +70,36 @@ typedef struct weft__conn_handler {
                       void *user);
 } weft__conn_handler;
 
-/* Connects.  Gives *out until on_closed.  Borrows conf and handler until then.
+/* All values are final (no zero-means-default); WEFT_OFF switches off. */
+typedef struct weft__conn_conf {
+    const weft__conn_handler *handler;
+    const weft__wire_ops *wire; /* of connects, and of native accepts */
+    weft__wire_conf wire_conf;
+    uint32_t connect_ms;   /* client: until connected */
+    uint32_t handshake_ms; /* client: until READY; listener: until sniffed */
+    uint32_t idle_ms;      /* no stream open and no byte (heartbeats of our own
+                              do not count): close */
+    uint32_t keepalive_ms; /* silence after which a heartbeat goes out; stands
+                              still while reading is paused */
+    uint32_t keepalive_timeout_ms; /* and until which a byte must come */
+    uint32_t stall_ms;  /* within it a frame that was begun must end or grow by
+                           WEFT__STALL_BYTES, and output that waits must shrink
+                           by as much or go */
+    uint32_t linger_ms; /* bound of the graceful close */
+    uint32_t max_unsent_bytes;
+    uint32_t frames_per_wakeup;
+    weft__conn_share *share; /* C6; NULL: alone, without a bound */
+} weft__conn_conf;
+
+/* What a slow peer has to move within stall_ms. */
+#define WEFT__STALL_BYTES 4096
+
+/* Connects.  Gives *out until on_closed.  Borrows conf until then.
  * No callback runs before it has returned.  Errors that are known at once are
  * still told by on_closed, later; only ENOMEM is returned. */
 weft_status weft__conn_connect(weft__conn **out, weft_loop *loop,
                                const weft_address *address,
-                               const weft__conn_conf *conf,
-                               const weft__conn_handler *handler, void *user);
+                               const weft__conn_conf *conf, void *user);
 
 /* Takes an accepted socket (moved out of *socket; on ENOMEM it stays) whose
  * first bytes (may be none) have been read.  Else as above. */
@@ -106,8 +107,7 @@ weft_status weft__conn_accept(weft__conn **out, weft_loop *loop,
                               const weft__stream_socket *socket,
                               const weft_address *peer, const void *first,
                               size_t first_len, const weft__wire_ops *wire,
-                              const weft__conn_conf *conf,
-                              const weft__conn_handler *handler, void *user);
+                              const weft__conn_conf *conf, void *user);
 
 /* The wire's functions; each queues a flush.  RESOURCE_EXHAUSTED: C2 (requests
  * alone).  ECLOSED: closing, or not connected yet. */
@@ -147,7 +147,7 @@ uint32_t weft__conn_silent_ms(const weft__conn *conn);
 /* What bytes_out will be when all that is queued now has been written. */
 uint64_t weft__conn_bytes_end(const weft__conn *conn);
 void weft__conn_wire_info(const weft__conn *conn, weft__wire_info *out);
-/* Text of the peer's address; borrowed from conn. */
-const char *weft__conn_peer_text(const weft__conn *conn);
+/* Writes the text of the peer's address to buf, which is returned. */
+const char *weft__conn_peer(const weft__conn *conn, char *buf, size_t size);
 
 #endif /* WEFT_CONN_H */

@@ -25,9 +25,8 @@ typedef struct weft__listener_conf {
 } weft__listener_conf;
 
 typedef struct weft__listener_handler {
-    /* A native connection: says who handles it.  Return false to close it. */
-    bool (*on_native)(weft__listener *l, const weft__conn_handler **handler,
-                      void **conn_user, void *user);
+    /* A native connection.  Return false to close it. */
+    bool (*on_native)(weft__listener *l, void **conn_user, void *user);
     /* It has been made, or conn is NULL: out of memory. */
     void (*on_conn)(weft__listener *l, weft__conn *conn, void *conn_user,
                     void *user);

@@ -20,18 +20,32 @@
 #include <weft/loop.h>
 #include <weft/timer.h>
 
-typedef struct weft__deferred weft__deferred;
-struct weft__deferred {
-    weft__deferred *next;
-    bool queued; /* a second queueing while queued is ignored */
-    void (*fn)(void *arg);
-    void *arg;
+/* One thing to do at the end of a batch, embedded in what it is about.  A
+ * second queueing while queued is ignored. */
+typedef struct weft__task weft__task;
+struct weft__task {
+    weft__task *next; /* NULL: not queued */
+    void (*fn)(weft__task *task);
 };
 
+/* The same for whoever has some bytes to spare: with a name for its owner. */
+typedef struct weft__deferred {
+    weft__task task; /* first */
+    void (*fn)(void *arg);
+    void *arg;
+} weft__deferred;
+
+static inline bool weft__task_queued(const weft__task *task)
+{
+    return task->next != NULL;
+}
+
 /* End of the batch, first part: connections write here, once each. */
-void weft__loop_flush_later(weft_loop *loop, weft__deferred *d,
-                            void (*fn)(void *), void *arg);
+void weft__loop_flush_later(weft_loop *loop, weft__task *task,
+                            void (*fn)(weft__task *));
 /* End of the batch, second part: memory goes, callbacks from a fresh stack. */
+void weft__loop_defer_task(weft_loop *loop, weft__task *task,
+                           void (*fn)(weft__task *));
 void weft__loop_defer(weft_loop *loop, weft__deferred *d, void (*fn)(void *),
                       void *arg);
 /* Unqueues d from whichever list holds it; O(length). */
