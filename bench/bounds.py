@@ -5,6 +5,11 @@ from figures import number, span
 # Of the lines whose "scale" and "case" are these: a figure, what it is called, and what
 # its median is to be at most; a text is the name of another figure of the same line.
 BOUNDS = [
+    ("idle", "some", "server_bytes", "an idle connection, of 10,000: bytes", "limit_bytes"),
+    ("idle", "some", "p99_ratio", "p99 beside 10,000 idle connections: × alone", 1.5),
+    ("idle", "most", "server_bytes", "an idle connection, of all there may be: bytes",
+     "limit_bytes"),
+    ("idle", "most", "p99_ratio", "p99 beside as many as there may be: × alone", 1.5),
     ("in flight", None, "server_bytes", "a call in flight, server: bytes", "limit_bytes"),
     ("in flight", None, "client_bytes", "a call in flight, client: bytes", "limit_bytes"),
     ("in flight", None, "server_late_max_ms", "latest deadline, server: ms", 20),
