@@ -15,6 +15,11 @@ static uint32_t held_now(const weft__conn *conn)
     return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 }
 
+static bool holds_nothing(const weft__conn *conn)
+{
+    return !conn->write_blocked && conn->wire->held == 0 && conn->in == NULL;
+}
+
 /* What the peer has to move for less to be held; wraps. */
 static uint32_t mark_of(const weft__conn *conn)
 {
@@ -86,12 +91,14 @@ static void evict(weft__conn *conn)
 void weft__conn_account(weft__conn *conn)
 {
     weft__conn_share *share = weft__conf_of(conn)->share;
-    uint32_t mark, now = held_now(conn);
-    weft__held *held;
+    weft__held *held = conn->held;
+    uint32_t mark, now;
 
-    if (share == NULL || conn->state == WEFT__CONN_CLOSED ||
-        (now == 0 && conn->held == NULL))
+    if (held == NULL && holds_nothing(conn))
+        return; /* nearly always, after each read and write */
+    if (share == NULL || conn->state == WEFT__CONN_CLOSED)
         return;
+    now = held_now(conn);
     if (now == 0) {
         weft__conn_unaccount(conn);
         return;
