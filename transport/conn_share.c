@@ -6,11 +6,19 @@
 
 #include <weft/mem.h>
 
+/* A block counts whole, though a part of it may be all that is used. */
+static size_t kept(const weft__inbuf *in)
+{
+    if (in == NULL)
+        return 0;
+    return in->size != 0 ? in->size : in->cap;
+}
+
 /* Output that the socket has not refused yet is on its way. */
 static uint32_t held_now(const weft__conn *conn)
 {
     size_t bytes = (conn->write_blocked ? conn->wire->out.bytes : 0) +
-                   conn->wire->held + (conn->in != NULL ? conn->in->cap : 0);
+                   conn->wire->held + kept(conn->in);
 
     return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 }

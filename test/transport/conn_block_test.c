@@ -210,6 +210,38 @@ static void the_first_bytes_of_a_foreseen_frame_get_no_block(void **state)
     assert_string_equal(r.why, "peer closed in the middle of a frame");
 }
 
+/* What was put aside may leave its block to the beginning of a frame, which is
+ * smaller: the bound of what is held for peers counts the block. */
+static void a_block_counts_whole_whatever_part_of_it_is_used(void **state)
+{
+    enum { FEW = 1000, MANY = 80000, BEGUN = 25000, ANNOUNCED = 200000 };
+    harness *h = *state;
+    weft__conn_share share = {.max_bytes = SIZE_MAX};
+    uint8_t *bytes = calloc(1, 4 * TOY_HEADER + 2 * (FEW + MANY) + BEGUN);
+    static const size_t sizes[] = {FEW, FEW, MANY, MANY, ANNOUNCED};
+    recorder r = {0};
+    size_t at = 0;
+    int fd;
+
+    h->server.frames_per_wakeup = 1;
+    h->server.share = &share;
+    fd = server_of(h, &r);
+    for (unsigned i = 0; i < 5; i++) {
+        toy_header(bytes + at, 'Q', i + 1, sizes[i]);
+        at += TOY_HEADER + sizes[i];
+    }
+    put_bytes(fd, bytes, 4 * TOY_HEADER + 2 * (FEW + MANY) + BEGUN);
+    turn_until(h, &r.messages, 4);
+    settle(h);
+    assert_true(r.conn->in->block);
+    assert_true(r.conn->in->size > r.conn->in->cap + FEW);
+    assert_int_equal(share.bytes, r.conn->in->size);
+    free(bytes);
+    close(fd);
+    turn_until(h, &r.closed, 1);
+    assert_int_equal(share.bytes, 0);
+}
+
 #define T(test)                                                                \
     cmocka_unit_test_setup_teardown(test, harness_setup, harness_teardown)
 
@@ -221,6 +253,7 @@ int main(void)
         T(what_follows_a_big_frame_in_the_same_read_is_not_lost),
         T(big_frames_of_one_size_are_read_into_blocks_in_rows),
         T(the_first_bytes_of_a_foreseen_frame_get_no_block),
+        T(a_block_counts_whole_whatever_part_of_it_is_used),
     };
 
     return cmocka_run_group_tests_name("big frames", tests, NULL, NULL);
