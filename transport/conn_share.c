@@ -85,7 +85,8 @@ void weft__conn_unaccount(weft__conn *conn)
 }
 
 /* What it holds goes now: its last callback, and the rest of its memory, come
- * at the end of the batch, before which many more may have to go. */
+ * at the end of the batch, before which many more may have to go.  (What is in
+ * the middle of being fed stays until then; there is one such at a time.) */
 static void evict(weft__conn *conn)
 {
     weft__conn_lost(conn, WEFT_ELIMIT,
@@ -94,6 +95,8 @@ static void evict(weft__conn *conn)
                     conn->held->bytes);
     weft__outq_fini(&conn->wire->out);
     weft__outq_init(&conn->wire->out, weft__loop_of(conn));
+    if (!conn->servicing)
+        weft__conn_drop_in(conn);
 }
 
 void weft__conn_account(weft__conn *conn)

@@ -158,6 +158,40 @@ static void many_that_answer_in_one_batch_hold_few_chunks(void **state)
         turn_until(h, &r[i].closed, 1);
 }
 
+/* Others may have to go before the batch ends, at which their last callbacks
+ * come. */
+static void who_is_over_the_bound_gives_its_memory_at_once(void **state)
+{
+    enum { MANY = 16, BEGUN = 100000, ANNOUNCED = 150000, HELD = 400000 };
+    harness *h = *state;
+    weft__conn_share share = {.max_bytes = HELD};
+    uint8_t *bytes = calloc(1, TOY_HEADER + BEGUN);
+    recorder r[MANY] = {0};
+    unsigned closed = 0;
+    int fd[MANY];
+    size_t before;
+
+    h->server.share = &share;
+    toy_header(bytes, 'Q', 1, ANNOUNCED);
+    for (int i = 0; i < MANY; i++)
+        fd[i] = server_of(h, &r[i]);
+    settle(h);
+    assert_non_null(weft__loop_read_buffer(h->loop));
+    for (int i = 0; i < MANY; i++)
+        put_bytes(fd[i], bytes, BEGUN);
+    peak = before = live;
+    settle(h);
+    assert_true(peak - before <= HELD + 2 * ANNOUNCED);
+    for (int i = 0; i < MANY; i++) {
+        closed += r[i].closed;
+        close(fd[i]);
+        turn_until(h, &r[i].closed, 1);
+    }
+    assert_true(closed >= MANY - HELD / BEGUN);
+    assert_int_equal(share.bytes, 0);
+    free(bytes);
+}
+
 /* ---- every allocation fails once ---- */
 
 typedef struct act {
@@ -309,6 +343,7 @@ int main(void)
         C(a_big_frame_takes_memory_as_its_bytes_arrive),
         C(an_idle_connection_holds_no_buffers),
         C(many_that_answer_in_one_batch_hold_few_chunks),
+        C(who_is_over_the_bound_gives_its_memory_at_once),
         T(no_allocation_that_fails_costs_more_than_its_connection),
         cmocka_unit_test(a_moment_without_memory_only_delays),
         T(first_bytes_that_cannot_be_kept_leave_the_socket_alone),
