@@ -37,7 +37,8 @@ typedef struct weft_result {
 WEFT_API const weft_result *weft_current_result(void);
 
 /* Takes the current result along, reply and all, without a copy.  Gives it:
- * weft_result_free().  NULL outside of a callback, or out of memory. */
+ * weft_result_free(), on any thread once the callback has returned.  NULL
+ * outside of a callback, or out of memory. */
 WEFT_API weft_result *weft_result_keep(void);
 WEFT_API void weft_result_free(weft_result *result); /* NULL is fine */
 
