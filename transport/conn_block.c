@@ -124,7 +124,7 @@ static void one_read(weft__conn *conn, const uint8_t *shared, size_t rest)
     if (conn->in != NULL)
         append(conn, shared, rest);
     else
-        weft__conn_feed_shared(conn, shared, rest, true);
+        weft__conn_feed_shared(conn, shared, rest, NULL);
 }
 
 /* ---- a row of them ---- */
@@ -177,7 +177,7 @@ static void spill(weft__conn *conn, weft__inbuf **blocks, int n)
         len += in->len - in->off;
         weft__inbuf_free(conn, in);
     }
-    weft__conn_feed_shared(conn, shared, len, true);
+    weft__conn_feed_shared(conn, shared, len, NULL);
 }
 
 /* One of a row, with what was read into it. */
@@ -201,7 +201,7 @@ static bool take(weft__conn *conn, weft__inbuf *in)
     } else if (in->off == 0 && in->need == in->cap &&
                in->len > WEFT__TINY_PART) {
         conn->in = in;
-        weft__conn_partial_kept(conn, in->need, true);
+        weft__conn_partial_kept(conn, in->need, NULL);
     } else {
         return false;
     }

@@ -125,18 +125,21 @@ static size_t first_cap(size_t len, size_t need)
     return is_block(len, need) ? weft__least(need, 4 * len) : len;
 }
 
-/* fresh: no byte of this frame has been kept before. */
-void weft__conn_partial_kept(weft__conn *conn, size_t need, bool fresh)
+void weft__conn_partial_kept(weft__conn *conn, size_t need,
+                             const weft__inbuf *begun)
 {
     conn->in->raw = false;
     conn->in->off = 0;
     conn->in->need = need;
     conn->in->block = is_block(conn->in->len, need);
-    if (fresh) {
-        conn->in->stall_ms = weft__conn_now(conn);
-        conn->in->stall_bytes = (uint32_t)conn->bytes_in;
-        weft__conn_rearm(conn);
+    if (begun != NULL) {
+        conn->in->stall_ms = begun->stall_ms;
+        conn->in->stall_bytes = begun->stall_bytes;
+        return;
     }
+    conn->in->stall_ms = weft__conn_now(conn);
+    conn->in->stall_bytes = (uint32_t)conn->bytes_in;
+    weft__conn_rearm(conn);
 }
 
 /* ---- what the wire says ---- */
@@ -259,7 +262,7 @@ void weft__conn_fed(weft__conn *conn, size_t unsent_before)
 }
 
 void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
-                            bool fresh)
+                            const weft__inbuf *begun)
 {
     size_t before = conn->wire->out.bytes, consumed = 0, need = 0;
     fed result = FED_MORE;
@@ -282,7 +285,7 @@ void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
         if (keep(conn, data, len, first_cap(len, need)) != WEFT_OK)
             weft__conn_cannot_keep(conn);
         else
-            weft__conn_partial_kept(conn, need, fresh || consumed > 0);
+            weft__conn_partial_kept(conn, need, consumed > 0 ? NULL : begun);
     }
 }
 
@@ -324,5 +327,5 @@ void weft__conn_feed_raw(weft__conn *conn)
     if (weft__conn_resize_in(conn, cap) != WEFT_OK)
         in->cap =
             weft__least(in->cap, cap); /* smaller than wished: it can grow */
-    weft__conn_partial_kept(conn, need, true);
+    weft__conn_partial_kept(conn, need, NULL);
 }

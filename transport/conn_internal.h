@@ -166,15 +166,16 @@ static inline size_t weft__least(size_t a, size_t b)
 void weft__conn_readable(weft__conn *conn);
 
 /* conn_feed.c */
-/* Bytes in the loop's buffer.  fresh: none of the first frame's has been kept
- * before. */
+/* Bytes in the loop's buffer.  begun: what the first frame's beginning was kept
+ * in until now, without the bytes; NULL: none of it was kept. */
 void weft__conn_feed_shared(weft__conn *conn, const uint8_t *data, size_t len,
-                            bool fresh);
+                            const weft__inbuf *begun);
 void weft__conn_feed_raw(weft__conn *conn); /* what was put aside */
 weft_status weft__conn_put_aside(weft__conn *conn, const void *data,
                                  size_t len);
-/* conn->in holds the beginning of a frame of `need` bytes. */
-void weft__conn_partial_kept(weft__conn *conn, size_t need, bool fresh);
+/* conn->in holds the beginning of a frame of `need` bytes; begun as above. */
+void weft__conn_partial_kept(weft__conn *conn, size_t need,
+                             const weft__inbuf *begun);
 weft__inbuf *weft__inbuf_block(weft__conn *conn, size_t cap);
 void weft__inbuf_free(weft__conn *conn, weft__inbuf *in);
 /* conn->in's; ENOMEM leaves it as it was. */

@@ -65,6 +65,7 @@ static weft_status put_prefix(weft__conn *conn, uint8_t *shared,
 
 static void read_shared(weft__conn *conn, uint8_t *shared)
 {
+    weft__inbuf begun = {0};
     struct iovec iov;
     size_t n = 0, prefix;
     weft_status status;
@@ -78,8 +79,11 @@ static void read_shared(weft__conn *conn, uint8_t *shared)
     }
     was_read(conn, n);
     prefix = (size_t)((uint8_t *)iov.iov_base - shared);
+    if (prefix > 0)
+        begun = *conn->in;
     weft__conn_drop_in(conn);
-    weft__conn_feed_shared(conn, shared, prefix + n, prefix == 0);
+    weft__conn_feed_shared(conn, shared, prefix + n,
+                           prefix > 0 ? &begun : NULL);
 }
 
 static void read_row(weft__conn *conn, weft__row *row, const uint8_t *shared)

@@ -264,6 +264,41 @@ static void a_peer_that_sends_a_byte_a_second_is_left(void **state)
     assert_non_null(strstr(r.why, "sends too slowly"));
 }
 
+/* However much came before it, and in however many parts it comes. */
+static void the_time_of_a_frame_begins_with_its_first_byte(void **state)
+{
+    static const size_t before[] = {1, 2 * WEFT__STALL_BYTES};
+    harness *h = *state;
+
+    h->server.stall_ms = 10000;
+    h->server.keepalive_ms = 3000; /* the timer fires in between */
+    h->server.keepalive_timeout_ms = WEFT_OFF;
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
+        recorder r = {0};
+        uint8_t header[TOY_HEADER];
+        int fd = server_of(h, &r);
+
+        put_frame(fd, 'Q', 1, before[i]);
+        turn_until(h, &r.messages, 1);
+        toy_header(header, 'Q', 2, 1000);
+        put_bytes(fd, header, sizeof header);
+        settle(h);
+        later(h, 1000);
+        put_bytes(fd, "x", 1);
+        settle(h);
+        for (int s = 1; s < 9; s++)
+            later(h, 1000);
+        later(h, 999);
+        assert_non_null(r.conn);
+        assert_int_equal(r.conn->state, WEFT__CONN_OPEN);
+        later(h, 1);
+        assert_int_not_equal(r.conn->state, WEFT__CONN_OPEN);
+        close(fd);
+        turn_until(h, &r.closed, 1);
+        assert_non_null(strstr(r.why, "sends too slowly"));
+    }
+}
+
 static void a_slow_peer_that_makes_progress_is_not(void **state)
 {
     harness *h = *state;
@@ -346,6 +381,7 @@ int main(void)
         T(keep_alive_stands_still_while_paused),
         T(a_peer_without_heartbeats_is_not_asked),
         T(a_peer_that_sends_a_byte_a_second_is_left),
+        T(the_time_of_a_frame_begins_with_its_first_byte),
         T(a_slow_peer_that_makes_progress_is_not),
         T(a_peer_that_reads_nothing_is_left),
         T(one_that_reads_a_little_now_and_then_is_not),
