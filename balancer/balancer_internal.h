@@ -14,7 +14,6 @@
 
 #include <weft/balancer.h>
 
-#define WEFT__SLOT_NONE UINT32_MAX
 #define WEFT__TRIED_MAX 32
 
 /* slots.c: arrays by slot, tried slots, random numbers. */
@@ -101,16 +100,16 @@ static inline void weft__heap_rekey(weft__heap *heap, weft__heap_item *item,
 void weft__heap_set(weft__heap *heap, uint32_t slot, weft__key key);
 void weft__heap_remove(weft__heap *heap, uint32_t slot); /* absent is fine */
 
-/* The slot of the least key that was not tried, or if all were, of the least;
- * SLOT_NONE when there is none at all. */
-uint32_t weft__heap_best_untried(const weft__heap *heap,
-                                 const weft_pick_args *args); /* n > 0 */
-static inline uint32_t weft__heap_best(const weft__heap *heap,
-                                       const weft_pick_args *args)
+/* The item of the least key whose slot was not tried, or if all were, of the
+ * least; NULL when there is none at all. */
+weft__heap_item *weft__heap_best_untried(const weft__heap *heap,
+                                         const weft_pick_args *args);
+static inline weft__heap_item *weft__heap_best(const weft__heap *heap,
+                                               const weft_pick_args *args)
 {
     if (heap->n == 0)
-        return WEFT__SLOT_NONE;
-    return args->n_tried == 0 ? heap->items[0].slot
+        return NULL;
+    return args->n_tried == 0 ? heap->items
                               : weft__heap_best_untried(heap, args);
 }
 

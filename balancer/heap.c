@@ -129,10 +129,10 @@ static size_t best_untried(const weft__heap *heap, const weft_pick_args *args,
     return best;
 }
 
-uint32_t weft__heap_best_untried(const weft__heap *heap,
-                                 const weft_pick_args *args)
+weft__heap_item *weft__heap_best_untried(const weft__heap *heap,
+                                         const weft_pick_args *args)
 {
     size_t best = best_untried(heap, args, 0);
 
-    return heap->items[best < heap->n ? best : 0].slot;
+    return &heap->items[best < heap->n ? best : 0];
 }

@@ -84,15 +84,14 @@ static weft_status least_pick(void *self, const weft_pick_args *args,
                               uint32_t *slot)
 {
     balancer *b = self;
-    uint32_t best = weft__heap_best(&b->heap, args);
-    weft__heap_item *item;
+    weft__heap_item *item = weft__heap_best(&b->heap, args);
     place *p;
     weft__key key;
 
-    if (best == WEFT__SLOT_NONE)
+    if (item == NULL)
         return WEFT_UNAVAILABLE;
-    p = &b->places[best];
-    item = weft__heap_find(&b->heap, best);
+    *slot = item->slot;
+    p = &b->places[item->slot];
     key = item->key;
     /* Who was busy while others took turns has not saved them up. */
     if ((int64_t)(key.then - b->now) > 0)
@@ -101,7 +100,6 @@ static weft_status least_pick(void *self, const weft_pick_args *args,
     key.first = load_of(p);
     key.then = b->now + p->period;
     weft__heap_rekey(&b->heap, item, key);
-    *slot = best;
     return WEFT_OK;
 }
 

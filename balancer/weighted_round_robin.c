@@ -78,20 +78,18 @@ static weft_status wrr_pick(void *self, const weft_pick_args *args,
                             uint32_t *slot)
 {
     balancer *b = self;
-    uint32_t best = weft__heap_best(&b->heap, args);
-    weft__heap_item *item;
+    weft__heap_item *item = weft__heap_best(&b->heap, args);
     weft__key key;
 
-    if (best == WEFT__SLOT_NONE)
+    if (item == NULL)
         return WEFT_UNAVAILABLE;
-    item = weft__heap_find(&b->heap, best);
+    *slot = item->slot;
     key = item->key;
     if ((int64_t)(key.first - b->now) > 0)
         b->now = key.first;
-    key.first += weft__period(b->weights[best]);
+    key.first += weft__period(b->weights[*slot]);
     key.then = b->age++;
     weft__heap_rekey(&b->heap, item, key);
-    *slot = best;
     return WEFT_OK;
 }
 

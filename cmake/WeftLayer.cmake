@@ -38,7 +38,8 @@ function(weft_layer NAME)
   if(WEFT_HAVE_MEMSET_STRATEGY)
     target_compile_options(${NAME} PRIVATE ${WEFT_MEMSET_STRATEGY})
   endif()
-  target_compile_options(${NAME} PRIVATE ${WEFT_LTO_COMPILE})
+  # Each call has ten of the C library's: straight there, and not by a stub each.
+  target_compile_options(${NAME} PRIVATE -fno-plt ${WEFT_LTO_COMPILE})
 endfunction()
 
 function(weft_warnings NAME)

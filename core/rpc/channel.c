@@ -191,6 +191,7 @@ weft_status weft_channel_new_sized(weft_channel **out, weft_loop *loop,
     weft__sub_list_init(&ch->idle);
     weft__sub_list_init(&ch->queue);
     weft_timer_init(&ch->retake, loop, weft__channel_take_over, ch);
+    weft__row_init(ch);
     weft_conf_resolve(&weft_channel_conf_spec, &ch->conf, conf, conf_size);
     ch->balancer_name = weft_strdup(ch->conf.balancer);
     ch->target = full_target(target != NULL ? target : "");
@@ -275,6 +276,7 @@ void weft_channel_close(weft_channel *ch)
     weft__loop_touch(ch->loop);
     ch->closing = true;
     weft_timer_stop(&ch->retake);
+    weft_timer_stop(&ch->row_timer);
     weft__watch_unsubscribe(ch->watch);
     ch->watch = NULL;
     for (weft__client_call *c = ch->calls, *after; c != NULL; c = after) {

@@ -9,6 +9,7 @@
 #include <weft/mem.h>
 
 #define POOL_MAX 1024
+#define EXPIRE_AT_ONCE 512
 #define ARENA_SLACK 65536 /* path, metadata and texts beside the messages */
 
 /* ---- Making ---- */
@@ -23,7 +24,7 @@ static weft__client_call *record_get(weft_channel *ch)
     } else if ((call = weft_malloc(sizeof(*call))) == NULL) {
         return NULL;
     }
-    memset(call, 0, offsetof(weft__client_call, first_chunk));
+    memset(call, 0, offsetof(weft__client_call, channel));
     weft__arena_init(&call->arena, ch->loop, call->first_chunk,
                      sizeof(call->first_chunk),
                      (size_t)ch->conf.max_decode_bytes +
@@ -106,7 +107,6 @@ static weft_status inherit(weft__client_call *call, weft_call *parent,
     return forward_metadata(call, &in);
 }
 
-static void on_deadline(weft_timer *timer, void *user);
 static void on_parent_ended(weft__under *under, weft_status status);
 
 /* What most calls have none of. */
@@ -155,7 +155,7 @@ static weft_status apply_options(weft__client_call *call,
     const weft_channel_conf *conf = &call->channel->conf;
 
     call->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : conf->timeout_ms;
-    call->wait_for_ready = o->wait_for_ready || conf->wait_for_ready;
+    call->wait_for_ready = o->wait_for_ready | conf->wait_for_ready;
     call->fail_fast = o->fail_fast;
     call->one_way = o->one_way;
     return has_extras(o) ? apply_extras(call, o, why) : WEFT_OK;
@@ -193,13 +193,70 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
     call->attempt.call = call;
     call->started_ns = weft_loop_now_ns(ch->loop);
     call->result.message = call->result.peer = call->result.content_type = "";
-    weft_timer_init(&call->deadline, ch->loop, on_deadline, call);
     if ((st = apply_options(call, options, why)) != WEFT_OK) {
         weft__client_call_abort(call);
         return st;
     }
     *out = call;
     return WEFT_OK;
+}
+
+/* ---- Deadlines ----
+ *
+ * Most calls have the channel's timeout, so that each is due after those before
+ * it: a row and one timer do for all of them, and next to none of them is still
+ * there when it would be due. */
+
+static void on_deadline(weft_timer *timer, void *user);
+
+static uint64_t due_ms(const weft__client_call *call)
+{
+    /* Rounded up: a part of a millisecond may have passed already. */
+    return (call->started_ns + 999999) / 1000000 + call->timeout_ms;
+}
+
+static WEFT__APART void arm_row(weft_channel *ch)
+{
+    weft_timer_start_at(&ch->row_timer, due_ms(ch->row));
+}
+
+static WEFT__APART void start_own(weft__client_call *call)
+{
+    call->ends_by = WEFT__DEADLINE_OWN;
+    weft_timer_init(&call->deadline, call->channel->loop, on_deadline, call);
+    weft_timer_start_at(&call->deadline, due_ms(call));
+}
+
+static void deadline_start(weft__client_call *call)
+{
+    weft_channel *ch = call->channel;
+
+    if (call->timeout_ms == WEFT_NO_DEADLINE)
+        return;
+    if (call->timeout_ms != ch->conf.timeout_ms) {
+        start_own(call);
+        return;
+    }
+    call->ends_by = WEFT__DEADLINE_ROW;
+    call->row.next = NULL;
+    call->row.pprev = ch->row_tail;
+    *ch->row_tail = call;
+    ch->row_tail = &call->row.next;
+    if (!weft_timer_armed(&ch->row_timer))
+        arm_row(ch);
+}
+
+static void deadline_stop(weft__client_call *call)
+{
+    if (call->ends_by == WEFT__DEADLINE_ROW) {
+        if ((*call->row.pprev = call->row.next) != NULL)
+            call->row.next->row.pprev = call->row.pprev;
+        else
+            call->channel->row_tail = call->row.pprev;
+    } else if (call->ends_by == WEFT__DEADLINE_OWN) {
+        weft_timer_stop(&call->deadline);
+    }
+    call->ends_by = WEFT__DEADLINE_NONE;
 }
 
 void weft__client_call_start(weft__client_call *call, weft_handle *handle)
@@ -214,8 +271,7 @@ void weft__client_call_start(weft__client_call *call, weft_handle *handle)
     ch->calls = call;
     ch->stats.in_flight++;
     ch->stats.pending_bytes += call->request.len;
-    if (call->timeout_ms != WEFT_NO_DEADLINE)
-        weft_timer_start(&call->deadline, call->timeout_ms);
+    deadline_start(call);
     weft__dispatch(call, call->started_ns);
 }
 
@@ -301,7 +357,7 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
         weft__wait_remove(call);
     call->place = WEFT__CALL_ENDED;
     ch->stats.pending_bytes -= call->request.len;
-    weft_timer_stop(&call->deadline);
+    deadline_stop(call);
     if (call->under.pprev != NULL)
         weft__under_unlink(&call->under);
     if (call->handle != 0)
@@ -321,6 +377,7 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
         peer = weft_arena_strndup(&call->arena, peer, strlen(peer));
         call->result.peer = peer != NULL ? peer : "";
     }
+    call->completion = (weft__deferred){0}; /* where its deadline was */
     weft__loop_defer(ch->loop, &call->completion, complete, call);
 }
 
@@ -342,13 +399,11 @@ void weft__client_call_endf(weft__client_call *call, weft_status status,
 
 /* "deadline 5000 ms: resolving 2, connecting 4, waiting 4994 for 10.0.0.7:8000"
  */
-static void on_deadline(weft_timer *timer, void *user)
+static void expire(weft__client_call *call)
 {
-    weft__client_call *call = user;
     const weft_result *r = &call->result;
     char cause[256] = "";
 
-    (void)timer;
     measure_phases(call);
     if (call->place == WEFT__CALL_SENT)
         weft__client_conn_abandon(&call->attempt, WEFT_DEADLINE_EXCEEDED);
@@ -362,6 +417,36 @@ static void on_deadline(weft_timer *timer, void *user)
         (unsigned long long)r->waiting_us / 1000,
         r->peer[0] != '\0' ? " for " : "", r->peer,
         cause[0] != '\0' ? "; last error: " : "", cause);
+}
+
+static void on_deadline(weft_timer *timer, void *user)
+{
+    (void)timer;
+    expire(user);
+}
+
+/* Each ends its call, and so takes it out of the row. */
+static void on_row(weft_timer *timer, void *user)
+{
+    weft_channel *ch = user;
+    uint64_t now_ms = weft_loop_now_ms(ch->loop);
+
+    for (int n = 0; ch->row != NULL && due_ms(ch->row) <= now_ms; n++) {
+        if (n == EXPIRE_AT_ONCE) { /* the loop sees to others first */
+            weft_timer_start(timer, 0);
+            return;
+        }
+        expire(ch->row);
+    }
+    if (ch->row != NULL)
+        arm_row(ch);
+}
+
+void weft__row_init(weft_channel *ch)
+{
+    ch->row_tail = &ch->row;
+    weft_timer_init(&ch->row_timer, ch->loop, on_row, ch);
+    ch->row_timer.name = "deadlines of calls";
 }
 
 static void cancel(weft__client_call *call, weft_status why,

@@ -64,22 +64,26 @@ typedef struct weft__attempt {
 
 #define WEFT__TRIED_MAX 8
 
+/* What ends a call that nobody answers. */
+typedef enum weft__call_deadline {
+    WEFT__DEADLINE_NONE,
+    WEFT__DEADLINE_ROW, /* the channel's timer: it is on channel->row */
+    WEFT__DEADLINE_OWN  /* a timer of its own */
+} weft__call_deadline;
+
 /* A million calls may be in flight, so a record is small; the messages of small
  * calls lie in it. */
 #define WEFT__CALL_BYTES 784
 #define WEFT__CALL_ARENA 224
 
 struct weft__client_call {
+    /* Zeroed in a new one, up to `channel`. */
     weft_result result; /* first: weft_result_free() gets the call back */
-    weft_channel *channel;
-    weft__client_call *next, **pprev; /* channel->calls */
     weft__client_call *wait_next, **wait_pprev;
     weft__call_place place;
     uint64_t handle;
 
     /* what is asked */
-    const char *path;
-    size_t path_len;
     const ProtobufCMessageDescriptor *output; /* NULL: raw */
     weft__slice request;                      /* packed */
     weft__request *shared; /* what it lies in; NULL: the arena */
@@ -92,22 +96,31 @@ struct weft__client_call {
     bool telling, kept; /* its callback runs; it was taken along */
     bool by_stub;
     uint8_t n_tried, moves;
+    uint8_t ends_by; /* weft__call_deadline */
 
-    /* who is told */
-    union {
+    weft__under under;
+    uint64_t resolved_ns, sent_ns;
+    weft__attempt attempt;
+    uint32_t *tried; /* the slots of those who refused it; TRIED_MAX, or NULL */
+
+    /* What each has is set by who makes and starts it. */
+    weft_channel *channel;
+    weft__client_call *next, **pprev; /* channel->calls */
+    const char *path;
+    size_t path_len;
+    union {                       /* who is told */
         ProtobufCClosure closure; /* by_stub */
         weft_result_cb cb;
     };
     void *user;
-
-    weft__under under;
+    uint64_t started_ns;
     union {
-        weft_timer deadline;
+        weft_timer deadline; /* DEADLINE_OWN */
+        struct {
+            weft__client_call *next, **pprev; /* channel->row */
+        } row;
         weft__deferred completion; /* once it has ended */
     };
-    uint64_t started_ns, resolved_ns, sent_ns;
-    weft__attempt attempt;
-    uint32_t *tried; /* the slots of those who refused it; TRIED_MAX, or NULL */
     weft_arena arena;
     _Alignas(max_align_t) uint8_t first_chunk[WEFT__CALL_ARENA];
 };
@@ -235,6 +248,11 @@ struct weft_channel {
     uint32_t n_connecting, n_ready, n_listed, n_failing;
 
     weft__client_call *calls;
+    /* Those with the channel's own timeout, in the order in which they are due,
+     * which is that of their start; the timer is armed for the first of them or
+     * for one that was before it. */
+    weft__client_call *row, **row_tail;
+    weft_timer row_timer;
     weft__client_call *waiting, **waiting_tail;
     weft__client_call *pool;
     uint32_t n_pool;
@@ -252,6 +270,7 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
 /* Sends it or lets it wait; owns it from here on.  handle: see
  * weft_call_options. */
 void weft__client_call_start(weft__client_call *call, weft_handle *handle);
+void weft__row_init(weft_channel *ch);                 /* channel->row */
 void weft__client_call_abort(weft__client_call *call); /* not started */
 /* Ends a call: its callback runs later, or now if inline_ok (we are in a fresh
  * stack of our own).  message NULL: call->result.message stands already. */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <weft/hint.h>
 
 #define SLOTS_SEEN 1000 /* at most, for an error's text */
 
@@ -51,7 +52,7 @@ void weft__wait_remove(weft__client_call *call)
 
 /* ---- One attempt ---- */
 
-static void give_back(weft__attempt *a, weft_status status, uint64_t now)
+WEFT__INLINE void give_back(weft__attempt *a, weft_status status, uint64_t now)
 {
     weft_channel *ch = a->call->channel;
     weft__subchannel *sub = a->sub;

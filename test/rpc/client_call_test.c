@@ -89,6 +89,61 @@ static void five_seconds_is_the_deadline_that_nobody_named(void **state)
     assert_int_equal(o.status, WEFT_DEADLINE_EXCEEDED);
 }
 
+/* Among them are some that have ended, and some with a time of their own. */
+static void each_call_ends_when_its_own_time_has_passed(void **state)
+{
+    enum { N = 40 };
+    fixture *f = *state;
+    weft_stub quick = f->stub;
+    static outcome o[N];
+
+    quick.options.timeout_ms = 1000;
+    for (int i = 0; i < N; i++) {
+        o[i] = (outcome){.calls = 0};
+        call_with(i % 4 == 3 ? &quick : &f->stub, "you", &o[i]);
+        until_calls(f, i + 1);
+        test_loop_advance(&f->t, 10);
+    }
+    for (int i = 0; i < N; i += 4) { /* the first of the row is one of them */
+        peer_reply(&f->p, i, "hello");
+        until_ended(f, &o[i]);
+        assert_int_equal(o[i].status, WEFT_OK);
+    }
+    /* 10 * N ms have passed since the first began. */
+    for (int now = 10 * N; now < 5000 + 10 * N; now += 5) {
+        for (int i = 0; i < N; i++)
+            assert_int_equal(o[i].calls,
+                             i % 4 == 0 ||
+                                 (i % 4 == 3 ? 1000 : 5000) + 10 * i <= now);
+        test_loop_advance(&f->t, 5);
+        test_loop_settle(&f->t);
+    }
+    for (int i = 0; i < N; i++)
+        assert_int_equal(o[i].status,
+                         i % 4 == 0 ? WEFT_OK : WEFT_DEADLINE_EXCEEDED);
+}
+
+/* More than may end before the loop sees to others. */
+
+static void a_thousand_deadlines_pass_at_once(void **state)
+{
+    enum { N = 1000 };
+    fixture *f = *state;
+    static outcome o[N];
+
+    for (int i = 0; i < N; i++) {
+        o[i] = (outcome){.calls = 0};
+        call_with(&f->stub, "you", &o[i]);
+    }
+    test_loop_settle(&f->t);
+    test_loop_advance(&f->t, 5001);
+    test_loop_settle(&f->t);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(o[i].calls, 1);
+        assert_int_equal(o[i].status, WEFT_DEADLINE_EXCEEDED);
+    }
+}
+
 static void a_call_without_deadline_waits(void **state)
 {
     fixture *f = *state;
@@ -411,6 +466,8 @@ int main(void)
         T(many_calls_share_one_connection),
         T(the_deadline_travels_and_names_its_phases),
         T(five_seconds_is_the_deadline_that_nobody_named),
+        T(each_call_ends_when_its_own_time_has_passed),
+        T(a_thousand_deadlines_pass_at_once),
         T(a_call_without_deadline_waits),
         T(cancel_calls_back_later_and_tells_the_server),
         T(cancelling_before_it_is_sent_sends_nothing),
