@@ -154,8 +154,19 @@ static WEFT__APART const uint8_t *take_field(weft__envelope *env,
     return p;
 }
 
+/* A varint of one byte or two, of two that can be read; NULL: a longer one. */
+static inline const uint8_t *short_varint(const uint8_t *p, uint32_t *v)
+{
+    if (*p < 0x80) {
+        *v = *p;
+        return p + 1;
+    }
+    *v = (p[0] & 0x7fu) | (uint32_t)p[1] << 7;
+    return p[1] < 0x80 ? p + 2 : NULL;
+}
+
 /* As protobuf has it: the last of a repeated field counts, unknown ones do not
- * matter.  Short strings and small numbers, which is what there mostly is, take
+ * matter.  What nearly every envelope is made of, strings and a number, takes
  * the short way. */
 WEFT__INLINE weft_status decode(weft__envelope *env, const uint8_t *p,
                                 size_t len, bool request)
@@ -164,27 +175,23 @@ WEFT__INLINE weft_status decode(weft__envelope *env, const uint8_t *p,
         request ? WEFT__REQ_TIMEOUT : WEFT__RSP_CODE, WEFT__WIRE_VARINT);
     const uint8_t *end = p + len;
     weft_status status = WEFT_OK;
+    uint32_t v;
 
     while (p < end) {
-        if ((*p & 0x87) == WEFT__WIRE_BYTES && end - p >= 2 && p[1] < 0x80 &&
-            p[1] <= end - p - 2) {
-            weft__slice *slice = slice_of(env, *p >> 3, request);
+        const uint8_t *value = end - p >= 3 ? short_varint(p + 1, &v) : NULL;
+        weft__slice *slice;
 
-            if (slice != NULL) {
-                *slice = (weft__slice){p + 2, p[1]};
-                p = slice->data + slice->len;
-                continue;
-            }
-        } else if (*p == number && end - p >= 3 && p[2] < 0x80) {
-            bool two = p[1] >= 0x80;
-
-            take_number(env, (p[1] & 0x7fu) | (two ? (unsigned)p[2] << 7 : 0),
-                        request);
-            p += two ? 3 : 2;
-            continue;
-        }
-        if ((p = take_field(env, p, end, request, &status)) == NULL)
+        if (value != NULL && *p == number) {
+            take_number(env, v, request);
+            p = value;
+        } else if (value != NULL && (*p & 0x87) == WEFT__WIRE_BYTES &&
+                   v <= end - value &&
+                   (slice = slice_of(env, *p >> 3, request)) != NULL) {
+            *slice = (weft__slice){value, v};
+            p = value + v;
+        } else if ((p = take_field(env, p, end, request, &status)) == NULL) {
             break;
+        }
     }
     return status;
 }

@@ -105,9 +105,14 @@ static WEFT__APART uint8_t *put_long_varint(uint8_t *p, uint64_t v)
 
 static inline uint8_t *put_varint(uint8_t *p, uint64_t v)
 {
-    if (v >= 0x80)
+    if (v < 0x80) {
+        *--p = (uint8_t)v;
+        return p;
+    }
+    if (v >= 0x4000)
         return put_long_varint(p, v);
-    *--p = (uint8_t)v;
+    *--p = (uint8_t)(v >> 7);
+    *--p = (uint8_t)(v | 0x80);
     return p;
 }
 

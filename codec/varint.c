@@ -1,4 +1,4 @@
-/* varint.c - variable-length integers that take more than a byte. */
+/* varint.c - variable-length integers that take more than two bytes. */
 #include "varint_internal.h"
 
 const uint8_t *weft__varint_get_long(const uint8_t *p, const uint8_t *end,

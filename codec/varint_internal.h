@@ -36,14 +36,20 @@ static inline uint8_t *weft__varint_put(uint8_t *p, uint64_t v)
 const uint8_t *weft__varint_get_long(const uint8_t *p, const uint8_t *end,
                                      uint64_t *out);
 
-/* Returns the byte behind it; NULL when it is cut off or longer than ten. */
+/* Returns the byte behind it; NULL when it is cut off or longer than ten.  Most
+ * take one byte, and the lengths of what is not tiny two. */
 static inline const uint8_t *weft__varint_get(const uint8_t *p,
                                               const uint8_t *end, uint64_t *out)
 {
-    if (p >= end || *p >= 0x80)
-        return weft__varint_get_long(p, end, out);
-    *out = *p;
-    return p + 1;
+    if (p < end && *p < 0x80) {
+        *out = *p;
+        return p + 1;
+    }
+    if (end - p >= 2 && p[1] < 0x80) {
+        *out = (p[0] & 0x7fu) | (uint32_t)p[1] << 7;
+        return p + 2;
+    }
+    return weft__varint_get_long(p, end, out);
 }
 
 /* A tag: at most five bytes, field number 1 to 2^29 - 1.  NULL: not one. */
