@@ -12,9 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ALIGN (_Alignof(max_align_t))
+#define ALIGN ((size_t) _Alignof(max_align_t))
 #define CHUNK_MIN ((size_t)1024)
 #define CHUNK_MAX ((size_t)65536)
+#define ROOM_MAX ((size_t)4096)
 
 struct weft__arena_block {
     struct weft__arena_block *next;
@@ -82,6 +83,22 @@ static void give_block(weft_arena *arena, struct weft__arena_block *block)
         weft_free(memory);
 }
 
+/* From here on things are allocated in block. */
+static void enter(weft_arena *arena, struct weft__arena_block *block)
+{
+    arena->at = (uint8_t *)block + HEADER;
+    arena->end = (uint8_t *)block + block->size;
+}
+
+void weft__arena_take_room(weft_arena *arena, size_t n)
+{
+    struct weft__arena_block *block =
+        n <= ROOM_MAX ? take_block(arena, n) : NULL;
+
+    if (block != NULL)
+        enter(arena, block);
+}
+
 /* Chunks double with what is used: few of them, and never more idle memory than
  * memory in use.  What is big has one of its own, and the present one stays in
  * use. */
@@ -93,16 +110,20 @@ static WEFT__APART uint8_t *alloc_in_new(weft_arena *arena, size_t size)
     bool big = size > chunk / 4;
     struct weft__arena_block *block =
         take_block(arena, big ? size : chunk - HEADER);
-    uint8_t *p;
 
     if (block == NULL)
         return NULL;
-    p = (uint8_t *)block + HEADER;
     if (!big) {
-        arena->at = p + size;
-        arena->end = (uint8_t *)block + block->size;
+        enter(arena, block);
+        arena->at += size;
     }
-    return p;
+    return (uint8_t *)block + HEADER;
+}
+
+/* What an allocation of so many bytes takes. */
+static inline size_t round_up(size_t size)
+{
+    return size != 0 ? (size + ALIGN - 1) & ~(ALIGN - 1) : ALIGN;
 }
 
 void *weft_arena_alloc(weft_arena *arena, size_t size)
@@ -111,7 +132,7 @@ void *weft_arena_alloc(weft_arena *arena, size_t size)
 
     if (size > SIZE_MAX - ALIGN)
         return NULL;
-    size = size != 0 ? (size + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
+    size = round_up(size);
     if (!within_budget(arena, size))
         return NULL;
     if (size <= (size_t)(arena->end - arena->at)) {
@@ -122,6 +143,15 @@ void *weft_arena_alloc(weft_arena *arena, size_t size)
     }
     arena->used += size;
     return p;
+}
+
+void weft__arena_give_back(weft_arena *arena, void *p, size_t n)
+{
+    n = round_up(n);
+    if ((uint8_t *)p + n == arena->at) {
+        arena->at = p;
+        arena->used -= n;
+    }
 }
 
 void *weft_arena_calloc(weft_arena *arena, size_t n, size_t size)

@@ -554,6 +554,16 @@ static weft_status decode(weft__client_call *call,
     return st;
 }
 
+/* It has been answered and goes nowhere else: what has taken a block has room
+ * for the reply. */
+static inline void drop_request(weft__client_call *call)
+{
+    if (call->arena.blocks != NULL && call->shared == NULL)
+        weft__arena_give_back(&call->arena,
+                              (void *)(uintptr_t)call->request.data,
+                              call->request.len);
+}
+
 void weft__client_call_answered(weft__client_call *call,
                                 const weft__wire_event *event)
 {
@@ -561,6 +571,7 @@ void weft__client_call_answered(weft__client_call *call,
     const char *why = NULL;
     weft_status st;
 
+    drop_request(call);
     r->sent = event->unprocessed ? WEFT_SENT_REFUSED : WEFT_SENT_MAYBE;
     r->raw_code = event->raw_code;
     r->payload_len = event->payload.len;

@@ -212,12 +212,17 @@ static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
         .depth = conf->max_decode_depth,
         .memory = conf->max_decode_bytes,
         .borrow = weft__wire_keep_block(event, &call->arena)};
+    const ProtobufCMessageDescriptor *type = call->method->desc->input;
     ProtobufCMessage *in;
     const char *why = "";
-    weft_status status = weft__protobuf_decode(
-        call->method->desc->input, event->payload.data, event->payload.len,
-        &limits, &call->arena, &in, &why);
+    weft_status status;
 
+    if (event->payload.len > WEFT__CALL_FIRST / 2)
+        weft__arena_reserve(&call->arena,
+                            type->sizeof_message + event->payload.len);
+    status =
+        weft__protobuf_decode(type, event->payload.data, event->payload.len,
+                              &limits, &call->arena, &in, &why);
     switch (status) {
     case WEFT_OK:
         return in;
@@ -231,8 +236,7 @@ static ProtobufCMessage *decode(weft__server_conn *sc, weft__server_call *call,
         return NULL;
     default:
         weft__server_refuse_v0(sc, event, WEFT_INVALID_ARGUMENT,
-                               "request: not a %s: %s",
-                               call->method->desc->input->name, why);
+                               "request: not a %s: %s", type->name, why);
         return NULL;
     }
 }

@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <weft/arena_internal.h>
 #include <weft/mem.h>
+
+#define REPLY_EXTRA 80 /* bytes: its struct, its ends */
 
 /* ---- Paths: "/package.Service/Method", made once per service ---- */
 
@@ -83,6 +86,17 @@ static weft_status set_path(weft__client_call *call, const weft_stub *stub,
 
 /* ---- Requests ---- */
 
+/* A small one lies in the arena, and if it takes a block for that, its reply
+ * will lie in its place: with room for what a reply has beside its bytes. */
+static uint8_t *alloc_request(weft__client_call *call, size_t len)
+{
+    if (len >= WEFT__REQUEST_SHARED)
+        return weft__request_new(call, len);
+    if (len > WEFT__CALL_ARENA / 2)
+        weft__arena_reserve(&call->arena, len + REPLY_EXTRA);
+    return weft_arena_alloc(&call->arena, len);
+}
+
 /* Checks that the room is there before it is used. */
 static weft_status reserve_request(weft__client_call *call, size_t len,
                                    uint8_t **data, const char **why)
@@ -97,9 +111,7 @@ static weft_status reserve_request(weft__client_call *call, size_t len,
         *why = "max_pending_bytes of requests are pending on this channel";
         return WEFT_ELIMIT;
     }
-    *data = len < WEFT__REQUEST_SHARED ? weft_arena_alloc(&call->arena, len)
-                                       : weft__request_new(call, len);
-    if (*data == NULL)
+    if ((*data = alloc_request(call, len)) == NULL)
         return WEFT_ENOMEM;
     call->request = (weft__slice){*data, len};
     return WEFT_OK;

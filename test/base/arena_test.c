@@ -1,6 +1,6 @@
 #include "fail_nth.h"
 
-#include <weft/arena.h>
+#include <weft/arena_internal.h>
 
 #include <stdalign.h>
 #include <string.h>
@@ -31,6 +31,47 @@ static void all_of_the_first_chunk_is_used(void **state)
     (void)state;
     weft_arena_init(&arena, first, sizeof(first), 0);
     assert_ptr_equal(weft_arena_alloc(&arena, 256), first);
+    weft_arena_fini(&arena);
+}
+
+static void what_is_reserved_lies_in_one_chunk(void **state)
+{
+    alignas(max_align_t) uint8_t first[256];
+    weft_arena arena;
+    uint8_t *p;
+
+    (void)state;
+    weft_arena_init(&arena, first, sizeof(first), 0);
+    weft_mem_fail_nth(1);
+    weft__arena_reserve(&arena, 256); /* is there */
+    weft__arena_reserve(&arena, SIZE_MAX);
+    weft__arena_reserve(&arena, 257); /* fails, which can be told later */
+    assert_int_equal(weft_mem_fail_nth(0), 0);
+    assert_ptr_equal(weft_arena_alloc(&arena, 16), first);
+    weft__arena_reserve(&arena, 1200);
+    weft_mem_fail_nth(1);
+    p = weft_arena_alloc(&arena, 100);
+    assert_ptr_equal(weft_arena_alloc(&arena, 1072), p + 112);
+    assert_int_equal(weft_mem_fail_nth(0), 1);
+    assert_int_equal(arena.used, 16 + 112 + 1072);
+    weft_arena_fini(&arena);
+}
+
+static void what_was_allocated_last_can_be_given_back(void **state)
+{
+    alignas(max_align_t) uint8_t first[256];
+    weft_arena arena;
+    uint8_t *a, *b;
+
+    (void)state;
+    weft_arena_init(&arena, first, sizeof(first), 208);
+    a = weft_arena_alloc(&arena, 50);
+    b = weft_arena_alloc(&arena, 100);
+    weft__arena_give_back(&arena, a, 50); /* is not the last */
+    assert_null(weft_arena_alloc(&arena, 100));
+    weft__arena_give_back(&arena, b, 100);
+    assert_ptr_equal(weft_arena_alloc(&arena, 136), b);
+    assert_int_equal(arena.used, 208);
     weft_arena_fini(&arena);
 }
 
@@ -175,6 +216,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_call_allocates_nothing),
         cmocka_unit_test(all_of_the_first_chunk_is_used),
+        cmocka_unit_test(what_is_reserved_lies_in_one_chunk),
+        cmocka_unit_test(what_was_allocated_last_can_be_given_back),
         cmocka_unit_test(memory_is_aligned_and_does_not_overlap),
         cmocka_unit_test(the_budget_is_a_ceiling),
         cmocka_unit_test(sizes_that_overflow_are_refused),

@@ -32,6 +32,21 @@ static inline void weft__arena_fini(weft_arena *arena)
         weft_arena_fini(arena);
 }
 
+void weft__arena_take_room(weft_arena *arena, size_t n);
+
+/* For those who know what is coming: the next n bytes are to lie in one chunk,
+ * unless they are so many that each of them has a block of its own.  If there
+ * is no memory, they hear of that later. */
+static inline void weft__arena_reserve(weft_arena *arena, size_t n)
+{
+    if (n > (size_t)(arena->end - arena->at))
+        weft__arena_take_room(arena, n);
+}
+
+/* The n bytes at p are not needed any more: if they were allocated last, what
+ * comes next lies in their place. */
+void weft__arena_give_back(weft_arena *arena, void *p, size_t n);
+
 /* weft_arena_adopt() for a block of weft__loop_block_get(), which goes back to
  * the arena's loop. */
 weft_status weft__arena_adopt_block(weft_arena *arena, void *block,
