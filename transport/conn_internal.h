@@ -61,8 +61,9 @@ typedef struct weft__inbuf {
 #define WEFT__ROW_MAX 16
 
 /* Output from SOON on is written when the connection has been read, to recycle
- * what it lies in while that is warm; from AT on at once. */
-#define WEFT__FLUSH_SOON 4096
+ * what it lies in while that is warm; from AT on at once.  Less than that lies
+ * in one chunk, and is written with what others have. */
+#define WEFT__FLUSH_SOON WEFT__CHUNK_BYTES
 #define WEFT__FLUSH_AT 524288
 
 /* What a connection needs while its peer makes it wait, and when it ends: most

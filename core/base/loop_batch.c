@@ -127,6 +127,7 @@ void weft__batch_run(weft_loop *loop)
         return;
     loop->batch_running = true;
     loop->batch_queued = loop->batch_open = false;
+    loop->batch_chunks = 0;
     move(&loop->flushes_running, &loop->flushes);
     move(&loop->deferred_running, &loop->deferred);
     run(&loop->flushes_running);
@@ -146,11 +147,28 @@ bool weft__batch_due(const weft_loop *loop)
     return loop->batch_open && loop->batch_queued;
 }
 
+/* So much output waits that it is written now, for all: one by one, each write
+ * would wake its reader, which on the same CPU takes over at once, for the one
+ * connection that has something. */
+static bool full(const weft_loop *loop)
+{
+    return loop->batch_chunks >= WEFT__CHUNKS_WARM && loop->batch_queued;
+}
+
 /* libevent has taken the callback that runs out of what is active. */
 bool weft__batch_due_now(const weft_loop *loop)
 {
-    return weft__batch_due(loop) &&
-           event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) == 0;
+    return full(loop) || (weft__batch_due(loop) &&
+                          event_base_get_num_events(
+                              loop->base, EVENT_BASE_COUNT_ACTIVE) == 0);
+}
+
+void weft__batch_run_part(weft_loop *loop)
+{
+    bool open = loop->batch_open && full(loop);
+
+    weft__batch_run(loop);
+    loop->batch_open = open; /* others of the round may follow */
 }
 
 void weft__batch_end(weft_loop *loop)

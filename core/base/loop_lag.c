@@ -53,7 +53,7 @@ void weft__loop_leave_last(weft_loop *loop)
     bool ends = loop->depth == 1 && weft__batch_due_now(loop);
 
     if (ends)
-        weft__batch_run(loop);
+        weft__batch_run_part(loop);
     weft__loop_leave(loop);
     if (ends)
         weft__loop_after_batch(loop);

@@ -84,6 +84,7 @@ void *weft__loop_chunk_get(weft_loop *loop)
         return NULL;
     }
     loop->chunks_out++;
+    loop->batch_chunks++;
     return chunk;
 }
 

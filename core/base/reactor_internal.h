@@ -63,9 +63,10 @@ struct weft_loop {
 
     /* The end of the batch (loop_batch.c). */
     struct event batch_event;
-    bool batch_queued;  /* its end is on its way */
-    bool batch_running; /* I2 */
-    bool batch_open;    /* a round of ours, whose batch has not ended */
+    bool batch_queued;     /* its end is on its way */
+    bool batch_running;    /* I2 */
+    bool batch_open;       /* a round of ours, whose batch has not ended */
+    unsigned batch_chunks; /* taken since the last one ended */
     weft__batch flushes, deferred;
     weft__batch flushes_running, deferred_running;
     weft__task *buried; /* of deferred functions: run last of all */
@@ -128,6 +129,7 @@ bool weft__loop_forked(weft_loop *loop, const char *doing); /* and says so */
 void weft__batch_init(weft_loop *loop);
 void weft__batch_wake(weft_loop *loop); /* its event comes */
 void weft__batch_run(weft_loop *loop);
+void weft__batch_run_part(weft_loop *loop); /* when it is due_now() */
 void weft__batch_end(weft_loop *loop); /* runs it as a callback of its own */
 bool weft__batch_due(const weft_loop *loop);     /* by the end of this round */
 bool weft__batch_due_now(const weft_loop *loop); /* no callback is to come */

@@ -193,15 +193,17 @@ static void note_writes(recorder *r, const weft__wire_event *event)
     reads = writes; /* as they stood before the callback returned */
 }
 
-/* How often was written when the second of two connections, which are read in
- * one batch and answer with so many bytes, had its request. */
-static unsigned writes_in_between(harness *h, size_t answer_bytes)
+enum { MANY = 2 * WEFT__CHUNKS_WARM + 3 };
+
+/* How often was written when the last of n connections, which are read in one
+ * batch and answer with so many bytes, had its request. */
+static unsigned writes_in_between(harness *h, int n, size_t answer_bytes)
 {
-    recorder r[2];
-    int fd[2];
+    recorder r[MANY];
+    int fd[MANY];
     unsigned noted;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < n; i++) {
         r[i] = (recorder){.echo = true,
                           .answer_bytes = answer_bytes,
                           .on_event = note_writes};
@@ -210,12 +212,12 @@ static unsigned writes_in_between(harness *h, size_t answer_bytes)
     }
     settle(h);
     writes = 0;
-    put_frame(fd[0], 'Q', 1, 1);
-    put_frame(fd[1], 'Q', 1, 1);
+    for (int i = 0; i < n; i++)
+        put_frame(fd[i], 'Q', 1, 1);
     settle(h);
     noted = reads;
-    assert_int_equal(writes, 2);
-    for (int i = 0; i < 2; i++) {
+    assert_int_equal(writes, n);
+    for (int i = 0; i < n; i++) {
         close(fd[i]);
         turn_until(h, &r[i].closed, 1);
     }
@@ -225,8 +227,17 @@ static unsigned writes_in_between(harness *h, size_t answer_bytes)
 static void
 some_output_is_written_after_the_read_little_with_the_batch(void **state)
 {
-    assert_int_equal(writes_in_between(*state, 5000), 1);
-    assert_int_equal(writes_in_between(*state, 100), 0);
+    assert_int_equal(writes_in_between(*state, 2, 20000), 1);
+    assert_int_equal(writes_in_between(*state, 2, 5000), 0);
+}
+
+static void what_fills_many_chunks_is_written_together(void **state)
+{
+    assert_int_equal(writes_in_between(*state, WEFT__CHUNKS_WARM, 5000), 0);
+    assert_int_equal(writes_in_between(*state, WEFT__CHUNKS_WARM + 1, 5000),
+                     WEFT__CHUNKS_WARM);
+    assert_int_equal(writes_in_between(*state, MANY, 5000),
+                     2 * WEFT__CHUNKS_WARM);
 }
 
 static void much_output_is_written_at_once(void **state)
@@ -592,6 +603,7 @@ int main(void)
         T(pauses_are_counted_and_stop_in_the_middle_of_a_buffer),
         T(a_burst_of_requests_costs_one_read_and_one_write),
         T(some_output_is_written_after_the_read_little_with_the_batch),
+        T(what_fills_many_chunks_is_written_together),
         T(much_output_is_written_at_once),
         T(a_server_stops_reading_from_a_peer_that_does_not_read),
         T(a_client_refuses_and_reads_on),

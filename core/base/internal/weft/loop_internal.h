@@ -6,7 +6,8 @@
  * the deferred.  weft_loop_run() and its kin look for it in each round, at the
  * latest when all callbacks are through; a base that the application dispatches
  * has no hook for this, so there it is an event of ours, which the first of
- * them activates.
+ * them activates.  A batch also ends when so much output has gathered that it
+ * would not stay in the cache.
  *
  *  I1. A deferred function runs with no callback of Weft's on the stack, but
  * for the end of one that called weft__loop_leave_last(). I2. Work queued while
@@ -57,7 +58,8 @@ void weft__loop_enter(weft_loop *loop, const char *name);
 void weft__loop_leave(weft_loop *loop);
 /* The same as the very last thing before libevent's own code: runs the end of
  * the batch if this was its last callback, which saves two readings of the
- * clock.  What the callback was about may be gone then. */
+ * clock, or if its output has filled CHUNKS_WARM chunks.  What the callback was
+ * about may be gone then. */
 void weft__loop_leave_last(weft_loop *loop);
 
 /* At the head of every public function that reads the time: outside of our
@@ -99,6 +101,8 @@ void weft__loop_span_end(weft_loop *loop);
 
 /* Fixed chunks for output and small buffers, kept on a bounded free list. */
 #define WEFT__CHUNK_BYTES 16384
+/* More of them would not stay in the cache until they are written. */
+#define WEFT__CHUNKS_WARM 8
 void *weft__loop_chunk_get(weft_loop *loop); /* NULL: out of memory */
 void weft__loop_chunk_put(weft_loop *loop, void *memory);
 /* So many are in use that who holds one for output should write it now. */
