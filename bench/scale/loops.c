@@ -99,7 +99,7 @@ static double measure(setting s, uint32_t measured_ms)
         scale_wait_exit(pids[i], measured_ms + 10000, "no client");
         scale_check(clients[i].failed == 0, "calls have failed");
         /* Each of its clients saw all of a server's. */
-        cpu_us += clients[i].server_us / (n / s.processes);
+        cpu_us += clients[i].server_us * s.processes / n;
         calls += (double)clients[i].calls;
     }
     for (uint32_t i = 0; i < s.processes; i++)
