@@ -142,6 +142,22 @@ void weft__server_call_tell_end(weft__server_call *call)
     weft__loop_defer(s->loop, &call->end_deferred, on_ended, call);
 }
 
+/* Calls of one connection end in rows, for which its peer is put into words
+ * once. */
+static const char *observed_peer(weft__server_call *call)
+{
+    weft_server *s = call->server;
+
+    if (call->peer != NULL)
+        return call->peer;
+    if (s->observed_conn != call->conn) {
+        weft__conn_peer(weft__conn_of(call->conn), s->observed_peer,
+                        sizeof(s->observed_peer));
+        s->observed_conn = call->conn;
+    }
+    return s->observed_peer;
+}
+
 /* First end: r is NULL when there is nobody to tell. */
 static void end(weft__server_call *call, weft_status status,
                 const weft__wire_response *r)
@@ -162,8 +178,8 @@ static void end(weft__server_call *call, weft_status status,
     s->n_active--;
     weft__shard_changed(s);
     if (weft__observed(s->loop))
-        weft__server_observe(s, call->path, weft__server_call_peer(call),
-                             status, call->payload_bytes,
+        weft__server_observe(s, call->path, observed_peer(call), status,
+                             call->payload_bytes,
                              r == NULL ? 0 : r->payload.len, call->begun_ns);
     while ((under = call->unders) != NULL) {
         weft__under_unlink(under);

@@ -327,6 +327,8 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
         weft__server_call_detach(
             WEFT__OF(weft__server_call, conn_link, sc->calls));
     weft__ring_remove(&sc->link);
+    if (s->observed_conn == sc)
+        s->observed_conn = NULL;
     s->n_conns--;
     weft__listener_conn_gone(
         WEFT__OF(weft__server_listener, conn_conf, weft__conn_get_conf(conn))

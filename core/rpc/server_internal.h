@@ -390,6 +390,8 @@ struct weft_server {
     uint32_t n_call_pool;
     weft_server_stats stats;
     weft_log_limit limit_log, unanswered_log;
+    const weft__server_conn *observed_conn; /* whose peer this is, or NULL */
+    char observed_peer[WEFT_ADDRESS_TEXT];
 
     weft__loop_child child;
     weft__dumpable dumpable;
