@@ -383,6 +383,9 @@ static void an_agent_that_forgot_us_is_told_again(void **state)
     waited = until_request(19000);
     assert_true(waited >= 11900);
     expect("GET", LOOK_PATH, 503, "critical is fine");
+    until_request(19000);
+    if (has(fake_path(&fake, 0), "/v1/agent/self")) /* its minute is over */
+        expect("GET", "/v1/agent/self", 500, "");
     expect("GET", LOOK_PATH, 404, "");
     expect("PUT", REGISTER_PATH, 0, NULL);
     assert_true(has(fake_body(&fake, 0), "\"Status\":\"passing\""));
