@@ -46,24 +46,13 @@ static bool feed_block(weft__conn *conn, weft__inbuf *in)
                               .len = len,
                               .max_frames = 1,
                               .block = len == in->cap ? in : NULL,
-                              .block_bytes = in->size,
-                              .sink = weft__conn_on_wire,
-                              .user = conn};
-    weft_status status = conn->wire->ops->feed(conn->wire, &input);
+                              .block_bytes = in->size};
 
-    if (input.consumed > 0)
-        weft__conn_expect_row(conn, input.last);
+    (void)weft__conn_feed_wire(conn, &input);
+    weft__conn_fed(conn, before);
     if (!input.block_taken) {
         in->off = input.consumed;
         in->need = input.need;
-    }
-    if (conn->state == WEFT__CONN_OPEN) {
-        conn->starved = status == WEFT_ENOMEM ? conn->starved : 0;
-        if (status == WEFT_ENOMEM)
-            weft__conn_starve(conn);
-        else if (status != WEFT_OK)
-            weft__conn_wire_failed(conn, status);
-        weft__conn_fed(conn, before);
     }
     if (input.consumed == len && !input.block_taken)
         weft__inbuf_free(conn, in);

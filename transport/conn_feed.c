@@ -144,7 +144,7 @@ void weft__conn_partial_kept(weft__conn *conn, size_t need,
 
 /* ---- what the wire says ---- */
 
-void weft__conn_on_wire(void *user, const weft__wire_event *event)
+static void on_wire(void *user, const weft__wire_event *event)
 {
     weft__conn *conn = user;
     unsigned rest = event->parts & ~(unsigned)(WEFT__READY | WEFT__PONG);
@@ -168,7 +168,7 @@ void weft__conn_on_wire(void *user, const weft__wire_event *event)
 
 /* ---- feeding ---- */
 
-void weft__conn_wire_failed(weft__conn *conn, weft_status status)
+static void wire_failed(weft__conn *conn, weft_status status)
 {
     weft__wire_info info;
 
@@ -177,47 +177,52 @@ void weft__conn_wire_failed(weft__conn *conn, weft_status status)
                     info.why != NULL ? info.why : weft_status_text(status));
 }
 
-void weft__conn_expect_row(weft__conn *conn, size_t size)
+static void expect_row(weft__conn *conn, size_t size)
 {
     conn->row_bytes =
         size >= WEFT__ROW_MIN && size <= WEFT__READ_BYTES ? (uint32_t)size : 0;
 }
 
+weft_status weft__conn_feed_wire(weft__conn *conn, weft__wire_input *input)
+{
+    weft_status status;
+
+    input->sink = on_wire;
+    input->user = conn;
+    status = conn->wire->ops->feed(conn->wire, input);
+    if (input->consumed > 0)
+        expect_row(conn, input->last);
+    if (conn->state != WEFT__CONN_OPEN)
+        return WEFT_ECLOSED;
+    if (status == WEFT_OK)
+        conn->starved = 0;
+    else if (status == WEFT_ENOMEM)
+        weft__conn_starve(conn);
+    else
+        wire_failed(conn, status);
+    return status;
+}
+
 static fed feed(weft__conn *conn, const uint8_t *data, size_t len,
                 size_t *consumed, size_t *need)
 {
-    weft__wire *wire = conn->wire;
     uint32_t frames = weft__conf_of(conn)->frames_per_wakeup;
     size_t at = 0;
 
     *consumed = *need = 0;
     /* The second pass tells a frame that is not whole from a used up budget. */
     for (int pass = 0;; pass++) {
-        weft__wire_input input = {.data = data + at,
-                                  .len = len - at,
-                                  .max_frames = frames,
-                                  .sink = weft__conn_on_wire,
-                                  .user = conn};
-        weft_status status = wire->ops->feed(wire, &input);
+        weft__wire_input input = {
+            .data = data + at, .len = len - at, .max_frames = frames};
+        weft_status status = weft__conn_feed_wire(conn, &input);
 
         at += input.consumed;
         *consumed = at;
-        if (input.consumed > 0)
-            weft__conn_expect_row(conn, input.last);
-        if (conn->state != WEFT__CONN_OPEN)
-            return FED_DEAD;
-        if (status == WEFT_ENOMEM) {
-            weft__conn_starve(conn);
-            return FED_MORE;
-        }
-        if (status != WEFT_OK) {
-            weft__conn_wire_failed(conn, status);
-            return FED_DEAD;
-        }
-        conn->starved = 0;
+        if (status != WEFT_OK)
+            return status == WEFT_ENOMEM ? FED_MORE : FED_DEAD;
         if (at == len)
             return FED_ALL;
-        if (wire->paused)
+        if (conn->wire->paused)
             return FED_MORE;
         if (input.consumed == 0 || input.need > len - at) {
             *need = input.need;

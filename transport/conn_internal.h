@@ -184,11 +184,10 @@ weft_status weft__conn_resize_in(weft__conn *conn, size_t cap);
 void weft__conn_drop_in(weft__conn *conn);
 void weft__conn_cannot_keep(weft__conn *conn); /* no memory: it is lost */
 bool weft__conn_stopped(weft__conn *conn);     /* by the share; tells it */
-/* Around each feed: its events, its failure, the size of its last frame, and
- * what else came of it, given the unsent bytes before. */
-void weft__conn_on_wire(void *user, const weft__wire_event *event);
-void weft__conn_wire_failed(weft__conn *conn, weft_status status);
-void weft__conn_expect_row(weft__conn *conn, size_t size);
+/* Gives the wire the input, whose sink it sets, and sees to what the wire says of
+ * it; ECLOSED once that ended the connection. */
+weft_status weft__conn_feed_wire(weft__conn *conn, weft__wire_input *input);
+/* After a feed, given the unsent bytes before it. */
 void weft__conn_fed(weft__conn *conn, size_t unsent_before);
 
 /* conn_block.c: where a read for big frames goes. */

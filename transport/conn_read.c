@@ -51,8 +51,7 @@ static weft_status put_prefix(weft__conn *conn, uint8_t *shared,
 
     if (prefix >= WEFT__READ_BYTES / 2) {
         weft__conn_fail(conn, WEFT_INTERNAL,
-                        "a frame that does not say its "
-                        "size");
+                        "a frame that does not say its size");
         return WEFT_INTERNAL;
     }
     if (prefix > 0)
