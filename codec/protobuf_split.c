@@ -81,20 +81,11 @@ static uint64_t tag_of(const weft__protobuf_split *split)
     return (uint64_t)split->number << 3 | PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
 }
 
-static size_t prefix_size(const weft__protobuf_split *split)
-{
-    return weft__varint_size(tag_of(split)) + weft__varint_size(split->len);
-}
-
-size_t weft__protobuf_split_size(const weft__protobuf_split *split)
-{
-    return weft__protobuf_size(split->rest) + prefix_size(split);
-}
-
 void weft__protobuf_split_pack(const void *split, uint8_t *out, size_t size)
 {
     const weft__protobuf_split *s = split;
-    size_t rest = size - prefix_size(s);
+    size_t rest =
+        size - weft__varint_size(tag_of(s)) - weft__varint_size(s->len);
 
     weft__protobuf_pack(s->rest, out, rest);
     out = weft__varint_put(out + rest, tag_of(s));

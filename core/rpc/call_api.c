@@ -152,9 +152,7 @@ weft_status weft_call_finish(weft_call *call, const weft_result *result)
         r.raw_code = code_of_gorpc(result);
         r.message = weft__text(result->message == NULL ? "" : result->message);
     } else if (result->reply != NULL) {
-        r.payload.len = weft__protobuf_size(result->reply);
-        r.payload.pack = weft__protobuf_pack;
-        r.payload.message = result->reply;
+        weft__payload_set_message(&r.payload, result->reply);
     } else {
         r.payload.data = result->payload == NULL ? "" : result->payload;
         r.payload.len = result->payload_len;

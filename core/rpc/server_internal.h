@@ -30,6 +30,7 @@
 #include <weft/listener.h>
 #include <weft/log.h>
 #include <weft/plugin_internal.h>
+#include <weft/protobuf.h>
 #include <weft/server.h>
 #include <weft/timer.h>
 
@@ -223,6 +224,25 @@ void weft__server_call_begin(weft__server_conn *sc,
 
 /* What gorpc's server says whenever it has nothing to say, verbatim. */
 extern const char weft__v0_failure[];
+
+/* What a handler's closure says, into r, which is zeroed: the message, or,
+ * NULL, that it has failed. */
+static inline void weft__closure_response(weft__wire_response *r,
+                                          const weft__server_call *call,
+                                          const ProtobufCMessage *message,
+                                          const weft_metadata *metadata,
+                                          const weft__slice *details)
+{
+    if (message != NULL) {
+        weft__payload_set_message(&r->payload, message);
+        r->metadata = *metadata;
+        r->details = *details;
+    } else {
+        r->status = WEFT_INTERNAL;
+        r->message =
+            weft__text(call->v0 ? weft__v0_failure : "the handler failed");
+    }
+}
 
 /* Sends r, or a failure in its place; returns what the peer was told.
  * CANCELLED: it is gone. */

@@ -2,7 +2,6 @@
 #include "offload_internal.h"
 
 #include <weft/mem.h>
-#include <weft/protobuf.h>
 
 static _Thread_local weft__offload *current;
 
@@ -79,17 +78,8 @@ static void on_closure(const ProtobufCMessage *message, void *closure_data)
         weft_log_warn("call answered twice, or from another thread", NULL);
         return;
     }
-    if (message != NULL) {
-        r.payload.len = weft__protobuf_size(message);
-        r.payload.pack = weft__protobuf_pack;
-        r.payload.message = message;
-        r.metadata = o->out_metadata;
-        r.details = o->out_details;
-    } else {
-        r.status = WEFT_INTERNAL;
-        r.message =
-            weft__text(o->call->v0 ? weft__v0_failure : "the handler failed");
-    }
+    weft__closure_response(&r, o->call, message, &o->out_metadata,
+                           &o->out_details);
     weft__offload_answer(o, &r);
 }
 

@@ -110,16 +110,16 @@ static void on_lent_written(void *arg)
 /* Bytes of a reply that lie in the call's own blocks, those of the request
  * above all, are sent from there.  Not if that held up much more than is sent.
  */
-static bool lend(weft__server_call *call, const ProtobufCMessage *message,
+static void lend(weft__server_call *call, const ProtobufCMessage *message,
                  weft__protobuf_split *split, weft__payload *payload)
 {
     if (!weft__protobuf_split_of(split, message, LENT_MIN, &call->arena) ||
         split->len < call->arena.used / 2 ||
         !weft__arena_owns(&call->arena, split->data, split->len))
-        return false;
+        return;
     call->lends = true;
     *payload = (weft__payload){
-        .len = weft__protobuf_split_size(split) + split->len,
+        .len = payload->len,
         .pack = weft__protobuf_split_pack,
         .message = split,
         .tail = split->data,
@@ -127,31 +127,20 @@ static bool lend(weft__server_call *call, const ProtobufCMessage *message,
         .release = on_lent_written,
         .arg = call,
     };
-    return true;
 }
 
 static void on_closure(const ProtobufCMessage *message, void *closure_data)
 {
     weft__server_call *call = weft__server_call_to_answer(closure_data);
-    weft__wire_response r = {.status = WEFT_OK};
     weft__protobuf_split split;
+    weft__wire_response r = {.status = WEFT_OK};
 
     if (call == NULL)
         return;
-    if (message != NULL) {
-        if (call->arena.used < LENT_MIN ||
-            !lend(call, message, &split, &r.payload)) {
-            r.payload.len = weft__protobuf_size(message);
-            r.payload.pack = weft__protobuf_pack;
-            r.payload.message = message;
-        }
-        r.metadata = call->out_metadata;
-        r.details = call->out_details;
-    } else {
-        r.status = WEFT_INTERNAL;
-        r.message =
-            weft__text(call->v0 ? weft__v0_failure : "the handler failed");
-    }
+    weft__closure_response(&r, call, message, &call->out_metadata,
+                           &call->out_details);
+    if (message != NULL && call->arena.used >= LENT_MIN)
+        lend(call, message, &split, &r.payload);
     weft__server_call_answer(call, &r);
 }
 

@@ -268,9 +268,7 @@ static const char *compare_split(const ProtobufCMessage *theirs,
 
     if (len >= sizeof(a) || !weft__protobuf_split_of(&split, ours, 1, arena))
         return NULL;
-    head = weft__protobuf_split_size(&split);
-    if (head + split.len != len)
-        return "the parts are not as large as the whole";
+    head = len - split.len;
     weft__protobuf_split_pack(&split, a, head);
     memcpy(a + head, split.data, split.len);
     joined = protobuf_c_message_unpack(theirs->descriptor, &allocator, len, a);

@@ -9,7 +9,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include <weft/message_codec.h>
-#include <weft/outq.h>
+#include <weft/wire.h>
 
 typedef weft_decode_limits weft__decode_limits;
 
@@ -28,6 +28,15 @@ size_t weft__protobuf_size(const ProtobufCMessage *message);
  * found to take. */
 void weft__protobuf_pack(const void *message, uint8_t *out, size_t size);
 
+/* A message, borrowed, into a zeroed payload. */
+static inline void weft__payload_set_message(weft__payload *payload,
+                                             const ProtobufCMessage *message)
+{
+    payload->len = weft__protobuf_size(message);
+    payload->pack = weft__protobuf_pack;
+    payload->message = message;
+}
+
 /* A message whose longest bytes field is sent from where it lies, behind all
  * others: the order of fields means nothing to who reads it. */
 typedef struct weft__protobuf_split {
@@ -42,9 +51,8 @@ typedef struct weft__protobuf_split {
 bool weft__protobuf_split_of(weft__protobuf_split *out,
                              const ProtobufCMessage *message, size_t min,
                              weft_arena *arena);
-/* All that stands before data; pack is for weft__payload.pack, with the split
- * as the message. */
-size_t weft__protobuf_split_size(const weft__protobuf_split *split);
+/* For weft__payload.pack: all that stands before data, which is what the whole
+ * message takes less len bytes. */
 void weft__protobuf_split_pack(const void *split, uint8_t *out, size_t size);
 
 #endif /* WEFT_PROTOBUF_H */
