@@ -126,10 +126,10 @@ static void print(const run *r, const echo_shared *s)
     printf(", \"server_us\": %.4f, \"client_us\": %.4f, \"p50_us\": %.3f, "
            "\"p99_us\": %.3f, \"p999_us\": %.3f, \"max_us\": %.3f",
            s->server_us / calls, s->client_us / calls,
-           (double)histogram_quantile(&s->latency_ns, 0.5) / 1e3,
-           (double)histogram_quantile(&s->latency_ns, 0.99) / 1e3,
-           (double)histogram_quantile(&s->latency_ns, 0.999) / 1e3,
-           (double)s->latency_ns.max / 1e3);
+           (double)weft_histogram_quantile_ns(&s->latency, 0.5) / 1e3,
+           (double)weft_histogram_quantile_ns(&s->latency, 0.99) / 1e3,
+           (double)weft_histogram_quantile_ns(&s->latency, 0.999) / 1e3,
+           (double)s->latency.max_ns / 1e3);
     if (r->strace != NULL)
         printf(", \"server_syscalls\": %.4f",
                (double)traced_calls(r->strace) / (double)s->calls_ever);

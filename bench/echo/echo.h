@@ -10,8 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#include "histogram.h"
+#include <weft/histogram.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,7 +38,7 @@ typedef struct echo_shared {
     uint64_t calls_ever;         /* warm-up included */
     double server_us, client_us; /* CPU time */
     uint64_t server_rss_kb, client_rss_kb;
-    histogram latency_ns; /* grows meanwhile */
+    weft_histogram latency; /* grows meanwhile */
 } echo_shared;
 
 /* What each kind implements.  The server never returns; the client ends with

@@ -59,7 +59,7 @@ static _Noreturn void end_window(pace *p, uint64_t now_ns)
     s->window_ns = now_ns - p->began_ns;
     /* Due and never begun: they have waited at least until now. */
     for (; p->tick_ns > 0 && p->due_ns <= now_ns; next_due(p)) {
-        histogram_add(&s->latency_ns, now_ns - p->due_ns);
+        weft_histogram_add(&s->latency, now_ns - p->due_ns, 1);
         s->not_begun++;
     }
     s->server_rss_kb = echo_rss_kb(s->server_pid);
@@ -131,7 +131,7 @@ void pace_record(pace *p, uint64_t from_ns, uint64_t now_ns, bool ok)
         return;
     }
     p->shared->calls++;
-    histogram_add(&p->shared->latency_ns, now_ns - from_ns);
+    weft_histogram_add(&p->shared->latency, now_ns - from_ns, 1);
 }
 
 int pace_timer(const pace *p)

@@ -174,14 +174,14 @@ static latency measure(void)
 {
     pid_t client;
 
-    memset(&others->latency_ns, 0, sizeof(others->latency_ns));
+    memset(&others->latency, 0, sizeof(others->latency));
     others->calls = others->failed = others->not_begun = 0;
     client = scale_fork(SCALE_CLIENT_CPU, call, NULL);
     scale_wait_exit(client, others->load.measured_ms + 10000, "no client");
     scale_check(others->failed == 0, "calls have failed");
-    return (latency){(double)histogram_quantile(&others->latency_ns, 0.5) / 1e3,
-                     (double)histogram_quantile(&others->latency_ns, 0.99) /
-                         1e3};
+    return (latency){
+        (double)weft_histogram_quantile_ns(&others->latency, 0.5) / 1e3,
+        (double)weft_histogram_quantile_ns(&others->latency, 0.99) / 1e3};
 }
 
 static uint32_t most_connections(void)

@@ -22,10 +22,10 @@
 
 typedef struct side {
     volatile uint64_t begun, ended;
-    uint64_t before_kb; /* resident, without calls */
-    uint64_t held_us;   /* the loop, longest, while deadlines fire */
-    histogram late_ns;  /* deadlines of our own */
-    uint64_t by_other;  /* calls that the peer ended before ours fired */
+    uint64_t before_kb;  /* resident, without calls */
+    uint64_t held_us;    /* the loop, longest, while deadlines fire */
+    weft_histogram late; /* deadlines of our own */
+    uint64_t by_other;   /* calls that the peer ended before ours fired */
 } side;
 
 typedef struct shared {
@@ -42,7 +42,7 @@ static void note_end(side *s, weft_loop *loop, bool own, uint64_t due_ns)
     if (held_us > s->held_us)
         s->held_us = held_us;
     if (own)
-        histogram_add(&s->late_ns, now > due_ns ? now - due_ns : 0);
+        weft_histogram_add(&s->late, now > due_ns ? now - due_ns : 0, 1);
     else
         s->by_other++;
     s->ended++;
@@ -190,9 +190,9 @@ static void print_side(const char *name, const side *s, double bytes)
            "\"%s_late_max_ms\": %.3f, \"%s_held_ms\": %.3f, "
            "\"%s_fired\": %llu",
            name, bytes, name,
-           (double)histogram_quantile(&s->late_ns, 0.99) / 1e6, name,
-           (double)s->late_ns.max / 1e6, name, (double)s->held_us / 1e3, name,
-           (unsigned long long)s->late_ns.total);
+           (double)weft_histogram_quantile_ns(&s->late, 0.99) / 1e6, name,
+           (double)s->late.max_ns / 1e6, name, (double)s->held_us / 1e3, name,
+           (unsigned long long)weft_histogram_count(&s->late));
 }
 
 int main(int argc, char **argv)

@@ -238,14 +238,14 @@ typedef struct latency {
 
 static double quantile_us(double share)
 {
-    return (double)histogram_quantile(&others->latency_ns, share) / 1e3;
+    return (double)weft_histogram_quantile_ns(&others->latency, share) / 1e3;
 }
 
 static latency measure(int which)
 {
     pid_t server, bad = 0, client;
 
-    memset(&others->latency_ns, 0, sizeof(others->latency_ns));
+    memset(&others->latency, 0, sizeof(others->latency));
     others->calls = others->failed = others->not_begun = 0;
     others->port = 0;
     server = scale_fork(SCALE_SERVER_CPU, serve, NULL);

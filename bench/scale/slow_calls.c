@@ -132,7 +132,7 @@ static double measure(int which)
 {
     pid_t server, other = 0, client;
 
-    memset(&quick->latency_ns, 0, sizeof(quick->latency_ns));
+    memset(&quick->latency, 0, sizeof(quick->latency));
     quick->calls = quick->failed = quick->not_begun = 0;
     quick->port = 0;
     server = scale_fork(SCALE_SERVER_CPU, serve, &which);
@@ -145,7 +145,7 @@ static double measure(int which)
         scale_kill(other);
     scale_kill(server);
     scale_check(quick->failed == 0, "calls have failed");
-    return (double)histogram_quantile(&quick->latency_ns, 0.99) / 1e3;
+    return (double)weft_histogram_quantile_ns(&quick->latency, 0.99) / 1e3;
 }
 
 int main(int argc, char **argv)

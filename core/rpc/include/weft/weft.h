@@ -9,6 +9,7 @@
 #include <weft/consul.h>
 #include <weft/endpoint.h>
 #include <weft/group.h>
+#include <weft/histogram.h>
 #include <weft/log.h>
 #include <weft/loop.h>
 #include <weft/mem.h>
