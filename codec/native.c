@@ -13,13 +13,6 @@ weft__slice weft__slice_of(const char *text)
     return (weft__slice){(const uint8_t *)text, strlen(text)};
 }
 
-bool weft__is_protobuf(weft__slice content_type)
-{
-    return content_type.len == 0 ||
-           (content_type.len == 8 &&
-            memcmp(content_type.data, "protobuf", 8) == 0);
-}
-
 static weft__native *native(weft__wire *wire)
 {
     return (weft__native *)wire;

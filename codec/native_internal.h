@@ -27,9 +27,6 @@
  * that a frame can carry, and rising. */
 #define WEFT__V0_ID (UINT64_C(1) << 48)
 
-/* A payload from here on is referenced, if its owner allows, not copied. */
-#define WEFT__REF_BYTES 4096
-
 /* More pairs than this are refused whatever the configuration says: they are
  * parsed on the stack. */
 #define WEFT__MAX_PAIRS 256
@@ -124,8 +121,6 @@ static inline weft__envelope weft__native_envelope(const weft__native *w,
                             .max_pair_bytes = w->wire.conf->max_metadata_bytes,
                             .event = {.stream = stream, .input = in}};
 }
-
-bool weft__is_protobuf(weft__slice content_type); /* empty: it is */
 
 /* Writes the first len bytes of a payload: all (or the filler), or those that
  * are not lent. */

@@ -284,8 +284,8 @@ void weft__client_call_answered(weft__client_call *call,
                                 const weft__wire_event *event);
 
 /* request.c */
-#define WEFT__REQUEST_SHARED 4096 /* bytes; the wire copies what is smaller */
-/* Memory for a large one, which is then call->shared.  NULL: there is none. */
+/* Memory for one of WEFT__REF_BYTES or more, which is then call->shared.  NULL:
+ * there is none. */
 uint8_t *weft__request_new(weft__client_call *call, size_t len);
 /* Once more for the wire, until the payload's release. */
 void weft__request_share(weft__request *shared, weft__payload *payload);

@@ -142,14 +142,6 @@ static bool refused_as_expired(weft__server_conn *sc,
     return true;
 }
 
-static bool is_protobuf(weft__slice type)
-{
-    static const char name[] = "protobuf";
-
-    return type.len == 0 || (type.len == sizeof(name) - 1 &&
-                             memcmp(type.data, name, type.len) == 0);
-}
-
 /* The registered method can take this request. */
 static bool refused_by_method(weft__server_conn *sc,
                               const weft__wire_event *event,
@@ -167,7 +159,7 @@ static bool refused_by_method(weft__server_conn *sc,
         weft__server_refuse(sc, event, WEFT_INVALID_ARGUMENT,
                             "request: %s wants one message, none came",
                             method->path);
-    } else if (!is_protobuf(event->content_type)) {
+    } else if (!weft__is_protobuf(event->content_type)) {
         weft__server_refuse(
             sc, event, WEFT_UNIMPLEMENTED,
             "request: content type %s is not supported by %s",

@@ -8,8 +8,6 @@
 #include <weft/mem.h>
 #include <weft/protobuf.h>
 
-enum { LENT_MIN = 4096 /* bytes of a reply: less is cheaper copied */ };
-
 static bool copy_metadata(weft__server_call *call,
                           const weft__wire_event *event)
 {
@@ -113,7 +111,8 @@ static void on_lent_written(void *arg)
 static void lend(weft__server_call *call, const ProtobufCMessage *message,
                  weft__protobuf_split *split, weft__payload *payload)
 {
-    if (!weft__protobuf_split_of(split, message, LENT_MIN, &call->arena) ||
+    if (!weft__protobuf_split_of(split, message, WEFT__REF_BYTES,
+                                 &call->arena) ||
         split->len < call->arena.used / 2 ||
         !weft__arena_owns(&call->arena, split->data, split->len))
         return;
@@ -139,7 +138,7 @@ static void on_closure(const ProtobufCMessage *message, void *closure_data)
         return;
     weft__closure_response(&r, call, message, &call->out_metadata,
                            &call->out_details);
-    if (message != NULL && call->arena.used >= LENT_MIN)
+    if (message != NULL && call->arena.used >= WEFT__REF_BYTES)
         lend(call, message, &split, &r.payload);
     weft__server_call_answer(call, &r);
 }

@@ -90,7 +90,7 @@ static weft_status set_path(weft__client_call *call, const weft_stub *stub,
  * will lie in its place: with room for what a reply has beside its bytes. */
 static uint8_t *alloc_request(weft__client_call *call, size_t len)
 {
-    if (len >= WEFT__REQUEST_SHARED)
+    if (len >= WEFT__REF_BYTES)
         return weft__request_new(call, len);
     if (len > WEFT__CALL_ARENA / 2)
         weft__arena_reserve(&call->arena, len + REPLY_EXTRA);

@@ -9,6 +9,7 @@
 #ifndef WEFT_WIRE_H
 #define WEFT_WIRE_H
 
+#include <string.h>
 #include <weft/metadata.h>
 #include <weft/outq.h>
 
@@ -42,6 +43,14 @@ typedef struct weft__slice {
     const uint8_t *data;
     size_t len;
 } weft__slice;
+
+/* "protobuf", or nothing, which means the same. */
+static inline bool weft__is_protobuf(weft__slice content_type)
+{
+    return content_type.len == 0 ||
+           (content_type.len == 8 &&
+            memcmp(content_type.data, "protobuf", 8) == 0);
+}
 
 typedef struct weft__pair {
     weft__slice key, value;
@@ -124,6 +133,11 @@ static inline bool weft__wire_keep_block(const weft__wire_event *event,
 
     return in != NULL && in->block != NULL && weft__wire_take_block(in, arena);
 }
+
+/* A payload of this many bytes is sent from where it lies, if its owner allows:
+ * to copy fewer costs less than to keep their memory until they are written, in
+ * a piece of writev's own. */
+#define WEFT__REF_BYTES 4096
 
 /* A message on its way out: bytes, or something that packs itself into exactly
  * len bytes; or into all but the last tail_len of them, which lie at tail. */
