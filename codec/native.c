@@ -8,11 +8,6 @@
 const uint8_t weft__v0_filler[WEFT__V0_FILLER_BYTES] = {0xf8, 0xff, 0xff,
                                                         0xff, 0x0f, 0x00};
 
-weft__slice weft__slice_of(const char *text)
-{
-    return (weft__slice){(const uint8_t *)text, strlen(text)};
-}
-
 static weft__native *native(weft__wire *wire)
 {
     return (weft__native *)wire;
@@ -62,7 +57,7 @@ weft_status weft__native_fail(weft__native *w, weft__native_fault fault)
     weft_status status = faults[fault].status;
     weft__reason reason = {
         .code = status == WEFT_ELIMIT ? WEFT_RESOURCE_EXHAUSTED : WEFT_INTERNAL,
-        .text = weft__slice_of(faults[fault].why)};
+        .text = weft__text(faults[fault].why)};
 
     w->fault = (uint8_t)fault;
     if (w->version == 1) /* the connection closes, whether or not it is told */
@@ -104,8 +99,7 @@ static void fini(weft__wire *wire)
 static weft_status send_goaway(weft__native *w)
 {
     weft__reason reason = {.code = (uint32_t)weft_status_to_rpc(w->going_why),
-                           .text =
-                               weft__slice_of(weft_status_text(w->going_why))};
+                           .text = weft__text(weft_status_text(w->going_why))};
     weft_status status;
 
     status = weft__native_send_reason(
@@ -127,7 +121,7 @@ static void goaway(weft__wire *wire, weft_status why, const char *text)
     w->going_why = (int8_t)why;
     if (w->version != 1)
         return;
-    reason.text = weft__slice_of(text != NULL ? text : weft_status_text(why));
+    reason.text = weft__text(text != NULL ? text : weft_status_text(why));
     /* A peer that could not be told has its calls refused all the same. */
     (void)weft__native_send_reason(
         w, WEFT__FRAME_GOAWAY, w->wire.conf->server ? w->last_id : 0, &reason);

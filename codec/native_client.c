@@ -113,7 +113,7 @@ static WEFT__COLD void refuse(const weft__envelope *env, weft_status status)
                               .status = status == WEFT_ELIMIT
                                             ? WEFT_RESOURCE_EXHAUSTED
                                             : WEFT_INTERNAL,
-                              .message = weft__slice_of(env->why)};
+                              .message = weft__text(env->why)};
 
     event.input->sink(event.input->user, &event);
 }

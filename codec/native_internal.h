@@ -106,7 +106,6 @@ weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
 /* The connection is lost: remembers it, says why to a peer of version 1.
  * Returns the fault's status. */
 weft_status weft__native_fail(weft__native *w, weft__native_fault fault);
-weft__slice weft__slice_of(const char *text);
 /* To be decoded, with room for WEFT__MAX_PAIRS pairs, and to be told. */
 static inline weft__envelope weft__native_envelope(const weft__native *w,
                                                    weft__pair *pairs,

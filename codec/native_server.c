@@ -96,7 +96,7 @@ static WEFT__COLD weft_status refuse(weft__native *w, weft__envelope *env,
                               .path = env->event.path,
                               .status = status,
                               .raw_code = (uint32_t)status,
-                              .message = weft__slice_of(env->why)};
+                              .message = weft__text(env->why)};
     weft__reason reason = {
         .code = (uint32_t)status, .text = event.message, .unprocessed = true};
 
@@ -156,7 +156,7 @@ static void judge_v0(weft__native *w, const weft__frame *frame,
     }
     if (answer->raw_code != 0) {
         answer->status = weft_status_from_gorpc(answer->raw_code);
-        answer->message = weft__slice_of(env->why);
+        answer->message = weft__text(env->why);
     }
 }
 
@@ -279,7 +279,7 @@ void weft__server_reset(weft__native *w, weft__stream_id stream,
                         weft_status why)
 {
     weft__reason reason = {.code = (uint32_t)weft_status_to_rpc(why),
-                           .text = weft__slice_of(weft_status_text(why)),
+                           .text = weft__text(weft_status_text(why)),
                            .unprocessed = why == WEFT_UNAVAILABLE};
     weft__wire_response answer = {.status = why, .message = reason.text};
     weft_status status;

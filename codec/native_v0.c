@@ -89,7 +89,7 @@ static weft_status encode(encoded *e, const weft__wire_response *r)
         .response = r, .message = r->message, .has_payload = ok, .v0 = true};
     e->frame = (weft__frame){0};
     if (ok) {
-        e->head.message = weft__slice_of("success");
+        e->head.message = weft__text("success");
         e->head.payload_len = r->payload.len;
         if (r->payload.len == 0 && weft__is_protobuf(r->content_type))
             e->head.payload_len = WEFT__V0_FILLER_BYTES;
@@ -97,7 +97,7 @@ static weft_status encode(encoded *e, const weft__wire_response *r)
         e->head.code =
             r->raw_code != 0 ? r->raw_code : weft_status_to_gorpc(r->status);
         if (r->message.len == 0)
-            e->head.message = weft__slice_of(weft_status_text(r->status));
+            e->head.message = weft__text(weft_status_text(r->status));
     }
     status = weft__response_head_size(&e->head, &e->head_size);
     if (status != WEFT_OK)

@@ -9,11 +9,6 @@
 #include <weft/observe.h>
 #include <weft/wire.h>
 
-static inline weft__slice weft__text(const char *text)
-{
-    return (weft__slice){(const uint8_t *)text, strlen(text)};
-}
-
 /* ---- Handles (handle.c): loop 8 bits, slot 24, generation 32 ---- */
 
 typedef enum weft__handle_kind {

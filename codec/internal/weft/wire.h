@@ -44,6 +44,11 @@ typedef struct weft__slice {
     size_t len;
 } weft__slice;
 
+static inline weft__slice weft__text(const char *text)
+{
+    return (weft__slice){(const uint8_t *)text, strlen(text)};
+}
+
 /* "protobuf", or nothing, which means the same. */
 static inline bool weft__is_protobuf(weft__slice content_type)
 {
