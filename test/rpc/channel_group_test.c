@@ -10,7 +10,7 @@
 #include <string.h>
 #include <weft/weft.h>
 
-enum { LOOPS = 3, CALLS = 200, AT_ONCE = 8, WAIT_MS = 30000 };
+enum { LOOPS = 3, CALLS = 200, AT_ONCE = 8 };
 
 typedef struct server {
     Helloworld__Greeter_Service greeter; /* first */
@@ -179,16 +179,7 @@ static bool all_done(void)
     return true;
 }
 
-#define run_while(condition)                                                   \
-    do {                                                                       \
-        int rounds_;                                                           \
-        bool never_ = false;                                                   \
-        weft_loop_hold(first);                                                 \
-        for (rounds_ = 0; (condition) && rounds_ < WAIT_MS; rounds_++)         \
-            (void)weft_loop_run_until(first, &never_, 1);                      \
-        weft_loop_unhold(first);                                               \
-        assert_false(condition);                                               \
-    } while (0)
+#define run_while(condition) test_run_while(first, condition)
 
 static void assert_all_ok(unsigned calls)
 {
@@ -206,6 +197,15 @@ static void open_channel(const char *target, const weft_channel_conf *conf)
     assert_int_equal(weft_channel_new_group(&channel, group, target, conf),
                      WEFT_OK);
     stub = weft_stub_for(channel, &helloworld__greeter__descriptor);
+}
+
+/* Calls that stay in flight until something ends them. */
+static void hold_calls_on_each_loop(void)
+{
+    servers[0].holds = true;
+    open_channel("told:///x", NULL);
+    call_on_each_loop(AT_ONCE);
+    run_while(atomic_load(&servers[0].handled) < LOOPS * AT_ONCE);
 }
 
 static int setup(void **state)
@@ -286,10 +286,7 @@ static void a_close_ends_the_calls_of_all_loops(void **state)
     int i;
 
     (void)state;
-    servers[0].holds = true;
-    open_channel("told:///x", NULL);
-    call_on_each_loop(AT_ONCE);
-    run_while(atomic_load(&servers[0].handled) < LOOPS * AT_ONCE);
+    hold_calls_on_each_loop();
     weft_channel_close(channel);
     run_while(!all_done());
     for (i = 0; i < LOOPS; i++) {
@@ -305,10 +302,7 @@ static void the_end_of_the_group_ends_the_calls_of_its_loops(void **state)
     int i;
 
     (void)state;
-    servers[0].holds = true;
-    open_channel("told:///x", NULL);
-    call_on_each_loop(AT_ONCE);
-    run_while(atomic_load(&servers[0].handled) < LOOPS * AT_ONCE);
+    hold_calls_on_each_loop();
     weft_group_free(group);
     for (i = 1; i < LOOPS; i++)
         assert_int_equal(atomic_load(&callers[i].failed), AT_ONCE);

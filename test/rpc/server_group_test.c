@@ -179,7 +179,8 @@ static void on_reply(const Helloworld__HelloReply *reply, void *user)
     s.all_back = --s.pending == 0;
 }
 
-static void say_hello(weft_channel *channel)
+static void say_hello(weft_channel *channel,
+                      Helloworld__HelloReply_Closure heard)
 {
     weft_stub stub = weft_stub_for(channel, &helloworld__greeter__descriptor);
     Helloworld__HelloRequest in = HELLOWORLD__HELLO_REQUEST__INIT;
@@ -188,7 +189,7 @@ static void say_hello(weft_channel *channel)
     s.all_back = false;
     s.called++;
     s.pending++;
-    helloworld__greeter__say_hello(&stub.base, &in, on_reply, NULL);
+    helloworld__greeter__say_hello(&stub.base, &in, heard, channel);
 }
 
 /* So many connections that the kernel gives some to each loop. */
@@ -202,7 +203,7 @@ static void call_on_many_connections(void)
         assert_int_equal(weft_channel_new(&s.channels[i], s.loop, at, NULL),
                          WEFT_OK);
         for (n = 0; n < CALLS; n++)
-            say_hello(s.channels[i]);
+            say_hello(s.channels[i], on_reply);
     }
 }
 
@@ -215,17 +216,7 @@ static unsigned n_handled(void)
     return sum;
 }
 
-/* Rounds of real time until the condition holds. */
-#define run_while(condition)                                                   \
-    do {                                                                       \
-        int rounds_;                                                           \
-        bool never_ = false;                                                   \
-        weft_loop_hold(s.loop);                                                \
-        for (rounds_ = 0; (condition) && rounds_ < WAIT_MS; rounds_++)         \
-            (void)weft_loop_run_until(s.loop, &never_, 1);                     \
-        weft_loop_unhold(s.loop);                                              \
-        assert_false(condition);                                               \
-    } while (0)
+#define run_while(condition) test_run_while(s.loop, condition)
 
 /* ---- Calls ---- */
 
@@ -331,25 +322,11 @@ static void the_end_of_the_first_loop_ends_a_server_in_full_flight(void **state)
 
 /* ---- Two servers take over from each other ---- */
 
-static void call_again(const Helloworld__HelloReply *reply, void *user);
-
-static void keep_calling(weft_channel *channel)
-{
-    weft_stub stub = weft_stub_for(channel, &helloworld__greeter__descriptor);
-    Helloworld__HelloRequest in = HELLOWORLD__HELLO_REQUEST__INIT;
-
-    in.msg = "x";
-    s.all_back = false;
-    s.called++;
-    s.pending++;
-    helloworld__greeter__say_hello(&stub.base, &in, call_again, channel);
-}
-
 static void call_again(const Helloworld__HelloReply *reply, void *user)
 {
     on_reply(reply, user);
     if (!s.closed)
-        keep_calling(user);
+        say_hello(user, call_again);
 }
 
 static void a_restart_under_load_fails_no_call(void **state)
@@ -372,7 +349,7 @@ static void a_restart_under_load_fails_no_call(void **state)
     for (i = 0; i < 16; i++) {
         assert_int_equal(weft_channel_new(&s.channels[i], s.loop, target, NULL),
                          WEFT_OK);
-        keep_calling(s.channels[i]);
+        say_hello(s.channels[i], call_again);
     }
     run_while(n_handled() < 200);
     drain(0);
@@ -608,7 +585,7 @@ static void a_pool_serves_the_calls_of_all_loops(void **state)
 
         run_until(&s.all_back);
         for (k = 0; k < CHANNELS; k++)
-            say_hello(s.channels[k]);
+            say_hello(s.channels[k], on_reply);
     }
     run_until(&s.all_back);
     drain(0);

@@ -161,6 +161,28 @@ static void assert_reply(fixture *f, int call)
     wait_while(f, !f->client.replies[call].done);
 }
 
+/* A call that its handler treats so, once the reply is there. */
+static int answered(fixture *f, act how, const char *msg)
+{
+    int call;
+
+    atomic_store(&what, how);
+    call = said_hello(f, msg, 0);
+    assert_reply(f, call);
+    return call;
+}
+
+/* A call whose handler waits for the gate. */
+static int stuck(fixture *f, uint32_t timeout_ms)
+{
+    int call;
+
+    atomic_store(&gate_open, false);
+    call = said_hello(f, "one", timeout_ms);
+    wait_while(f, atomic_load(&n_begun) == 0);
+    return call;
+}
+
 /* ---- Answers ---- */
 
 static void a_handler_on_a_pool_answers_as_any_other(void **state)
@@ -170,8 +192,7 @@ static void a_handler_on_a_pool_answers_as_any_other(void **state)
 
     serve(f, 2, 0);
     for (i = 0; i < 20; i++) {
-        call = said_hello(f, "you", 0);
-        assert_reply(f, call);
+        call = answered(f, REPLY, "you");
         assert_said(f, call, "hello you");
     }
     assert_false(atomic_load(&on_loop));
@@ -201,9 +222,7 @@ static void a_second_answer_on_a_pool_is_refused(void **state)
     int call;
 
     serve(f, 1, 0);
-    atomic_store(&what, REPLY_TWICE);
-    call = said_hello(f, "you", 0);
-    assert_reply(f, call);
+    call = answered(f, REPLY_TWICE, "you");
     assert_said(f, call, "hello you");
     assert_int_equal(weft_server_get_stats(f->server).calls, 1);
 }
@@ -214,17 +233,11 @@ static void failures_on_a_pool_are_told(void **state)
     int call;
 
     serve(f, 1, 0);
-    atomic_store(&what, FAIL_IT);
-    call = said_hello(f, "cat", 0);
-    assert_reply(f, call);
+    call = answered(f, FAIL_IT, "cat");
     assert_failed(f, call, WEFT_NOT_FOUND, "no cat here");
-    atomic_store(&what, REPLY_NULL);
-    call = said_hello(f, "cat", 0);
-    assert_reply(f, call);
+    call = answered(f, REPLY_NULL, "cat");
     assert_failed(f, call, WEFT_INTERNAL, "the handler failed");
-    atomic_store(&what, RETURN);
-    call = said_hello(f, "cat", 0);
-    assert_reply(f, call);
+    call = answered(f, RETURN, "cat");
     assert_failed(f, call, WEFT_INTERNAL,
                   "the handler returned without an answer");
 }
@@ -235,9 +248,7 @@ static void a_borrowed_reply_is_released_once_on_the_loop(void **state)
     int call;
 
     serve(f, 1, 0);
-    atomic_store(&what, REPLY_REF);
-    call = said_hello(f, "you", 0);
-    assert_reply(f, call);
+    call = answered(f, REPLY_REF, "you");
     assert_said(f, call, "hi");
     assert_int_equal(atomic_load(&n_released), 1);
     assert_true(atomic_load(&released_on_loop));
@@ -251,9 +262,7 @@ static void a_full_pool_refuses_by_the_limits_name(void **state)
     int running, queued, refused;
 
     serve(f, 1, 1);
-    atomic_store(&gate_open, false);
-    running = said_hello(f, "one", 0);
-    wait_while(f, atomic_load(&n_begun) == 0);
+    running = stuck(f, 0);
     queued = said_hello(f, "two", 0);
     refused = said_hello(f, "three", 0);
     assert_reply(f, refused);
@@ -273,9 +282,7 @@ static void a_call_that_expires_in_the_queue_is_never_handled(void **state)
     int running, queued;
 
     serve(f, 1, 0);
-    atomic_store(&gate_open, false);
-    running = said_hello(f, "one", 60000);
-    wait_while(f, atomic_load(&n_begun) == 0);
+    running = stuck(f, 60000);
     queued = said_hello(f, "two", 100);
     test_loop_advance(&f->t, 200);
     assert_reply(f, queued);
@@ -297,9 +304,7 @@ static void a_handler_that_is_late_hears_it_and_is_discarded(void **state)
     int call;
 
     serve(f, 1, 0);
-    atomic_store(&gate_open, false);
-    call = said_hello(f, "one", 100);
-    wait_while(f, atomic_load(&n_begun) == 0);
+    call = stuck(f, 100);
     test_loop_advance(&f->t, 200);
     assert_reply(f, call);
     assert_int_equal(f->client.replies[call].status, WEFT_DEADLINE_EXCEEDED);
@@ -316,10 +321,8 @@ static void a_client_that_leaves_takes_its_waiting_calls_along(void **state)
     fixture *f = *state;
 
     serve(f, 1, 0);
-    atomic_store(&gate_open, false);
     atomic_store(&what, REPLY_REF);
-    said_hello(f, "one", 0);
-    wait_while(f, atomic_load(&n_begun) == 0);
+    stuck(f, 0);
     said_hello(f, "two", 0);
     raw_abort(&f->client);
     wait_while(f, weft_server_get_stats(f->server).in_flight > 1);
@@ -369,10 +372,8 @@ static void the_end_of_the_loop_waits_for_handlers_that_run(void **state)
     pthread_t thread;
 
     serve(f, 1, 0);
-    atomic_store(&gate_open, false);
     atomic_store(&what, REPLY_REF);
-    said_hello(f, "one", 0);
-    wait_while(f, atomic_load(&n_begun) == 0);
+    stuck(f, 0);
     said_hello(f, "two", 0);
     assert_int_equal(pthread_create(&thread, NULL, open_the_gate, NULL), 0);
     test_loop_fini(&f->t);
@@ -387,9 +388,7 @@ static void a_server_may_be_freed_while_a_handler_runs(void **state)
     fixture *f = *state;
 
     serve(f, 1, 0);
-    atomic_store(&gate_open, false);
-    said_hello(f, "one", 0);
-    wait_while(f, atomic_load(&n_begun) == 0);
+    stuck(f, 0);
     weft_server_free(f->server);
     test_loop_settle(&f->t);
     atomic_store(&gate_open, true);

@@ -62,6 +62,19 @@ static inline void test_loop_advance(test_loop *t, uint32_t ms)
     test_loop_settle(t);
 }
 
+/* Runs a loop with the real clock until the condition no longer holds, 30
+ * seconds at most. */
+#define test_run_while(loop, condition)                                        \
+    do {                                                                       \
+        int rounds_;                                                           \
+        bool never_ = false;                                                   \
+        weft_loop_hold(loop);                                                  \
+        for (rounds_ = 0; (condition) && rounds_ < 30000; rounds_++)           \
+            (void)weft_loop_run_until(loop, &never_, 1);                       \
+        weft_loop_unhold(loop);                                                \
+        assert_false(condition);                                               \
+    } while (0)
+
 /* Runs fn(user) with the first allocation failing, then the second, and so on,
  * until a run passes untouched.  fn cleans up after itself.  Returns the number
  * of allocations that have failed. */
