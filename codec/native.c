@@ -176,8 +176,10 @@ static weft_status answer_heartbeat(weft__native *w, const weft__frame *asked)
     return w->going && !w->goaway_sent ? send_goaway(w) : WEFT_OK;
 }
 
-static weft_status on_heartbeat(weft__native *w, const weft__frame *frame,
-                                const uint8_t *body, weft__wire_input *in)
+static WEFT__APART weft_status on_heartbeat(weft__native *w,
+                                            const weft__frame *frame,
+                                            const uint8_t *body,
+                                            weft__wire_input *in)
 {
     weft__wire_event event = {.parts = WEFT__PONG, .input = in};
     weft__settings peer = {.max_frame_bytes = w->peer_frame_bytes,
@@ -203,8 +205,8 @@ static weft_status on_heartbeat(weft__native *w, const weft__frame *frame,
     return WEFT_OK;
 }
 
-static void on_goaway(weft__native *w, const weft__frame *frame,
-                      const uint8_t *body, weft__wire_input *in)
+static WEFT__COLD void on_goaway(weft__native *w, const weft__frame *frame,
+                                 const uint8_t *body, weft__wire_input *in)
 {
     weft__wire_event event = {
         .parts = WEFT__GOAWAY, .input = in, .stream = frame->id};

@@ -105,7 +105,8 @@ weft_status weft__native_send_reason(weft__native *w, uint8_t type, uint64_t id,
                                      const weft__reason *reason);
 /* The connection is lost: remembers it, says why to a peer of version 1.
  * Returns the fault's status. */
-weft_status weft__native_fail(weft__native *w, weft__native_fault fault);
+WEFT__COLD weft_status weft__native_fail(weft__native *w,
+                                         weft__native_fault fault);
 /* To be decoded, with room for WEFT__MAX_PAIRS pairs, and to be told. */
 static inline weft__envelope weft__native_envelope(const weft__native *w,
                                                    weft__pair *pairs,

@@ -30,6 +30,13 @@ static inline void *member_of(ProtobufCMessage *message, unsigned offset)
     return (char *)message + offset;
 }
 
+void *weft__decoder_fail(weft__decoder *d, weft_status status, const char *why)
+{
+    d->status = status;
+    d->why = why;
+    return NULL;
+}
+
 /* For descriptors that no compiler has made. */
 static WEFT__COLD void init_generic(const ProtobufCMessageDescriptor *desc,
                                     ProtobufCMessage *message)

@@ -11,6 +11,7 @@
 #ifndef WEFT_PROTOBUF_DECODE_INTERNAL_H
 #define WEFT_PROTOBUF_DECODE_INTERNAL_H
 
+#include <weft/hint.h>
 #include <weft/protobuf.h>
 
 typedef struct weft__decoder {
@@ -25,13 +26,8 @@ typedef struct weft__decoder {
 } weft__decoder;
 
 /* For "return weft__decoder_fail(...)": all return NULL. */
-static inline void *weft__decoder_fail(weft__decoder *d, weft_status status,
-                                       const char *why)
-{
-    d->status = status;
-    d->why = why;
-    return NULL;
-}
+WEFT__COLD void *weft__decoder_fail(weft__decoder *d, weft_status status,
+                                    const char *why);
 
 static inline void *weft__decoder_malformed(weft__decoder *d)
 {

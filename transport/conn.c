@@ -194,6 +194,36 @@ static short wanted(const weft__conn *conn)
                         : 0));
 }
 
+/* One write for all that was queued since conn->servicing. */
+static void end_service(weft__conn *conn)
+{
+    weft__conn_flush(conn);
+    weft__conn_unblock(conn);
+    weft__conn_advance_close(conn);
+    weft__conn_account(conn);
+    conn->servicing = false;
+    if (conn->state == WEFT__CONN_CLOSED)
+        weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
+    else if ((conn->wire->out.bytes > 0 && !conn->write_blocked) ||
+             (weft__conn_reading(conn) &&
+              (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
+        weft__conn_service_later(conn);
+}
+
+/* The end of the batch writes, unless it were too much then.  A thousand
+ * connections that answer in one batch would hold a chunk each until its end,
+ * and what larger replies lie in would not be warm any more; this is one write
+ * per read as well. */
+static void end_read(weft__conn *conn)
+{
+    if (conn->wire->out.bytes >= WEFT__FLUSH_SOON ||
+        (conn->wire->out.bytes > 0 &&
+         weft__loop_chunks_scarce(weft__loop_of(conn))))
+        weft__conn_flush(conn);
+    weft__conn_advance_close(conn);
+    weft__conn_account(conn);
+}
+
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
 static void arm(weft__conn *conn, short mask)
@@ -245,7 +275,7 @@ static void opened(weft__conn *conn)
         weft__conn_queued(conn);
 }
 
-static void on_connected(weft__conn *conn)
+static WEFT__APART void on_connected(weft__conn *conn)
 {
     const char *why;
     weft_status status = weft__socket_connected(&conn->socket, &why);
@@ -267,6 +297,8 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     if (conn->state == WEFT__CONN_CONNECTING) {
         on_connected(conn);
     } else {
+        /* With nobody else left in the round, this is the end of its batch. */
+        conn->servicing = weft__loop_in_last(loop);
         if (conn->write_blocked &&
             (what & (s->write_wants_read ? EV_READ : EV_WRITE)) != 0) {
             conn->write_blocked = false;
@@ -279,14 +311,10 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
             else
                 weft__conn_discard(conn);
         }
-        /* A thousand connections that answer in one batch would hold a chunk
-         * each until its end, and what larger replies lie in would not be
-         * warm any more; this is one write per read as well. */
-        if (conn->wire->out.bytes >= WEFT__FLUSH_SOON ||
-            (conn->wire->out.bytes > 0 && weft__loop_chunks_scarce(loop)))
-            weft__conn_flush(conn);
-        weft__conn_advance_close(conn);
-        weft__conn_account(conn);
+        if (conn->servicing)
+            end_service(conn);
+        else
+            end_read(conn);
     }
     if ((what & conn->armed & ~wanted(conn)) != 0)
         arm(conn, wanted(conn));
@@ -302,17 +330,7 @@ static void on_service(weft__task *service)
         weft__conn_feed_raw(conn);
     else if (conn->socket.pending)
         weft__conn_readable(conn);
-    weft__conn_flush(conn);
-    weft__conn_unblock(conn);
-    weft__conn_advance_close(conn);
-    weft__conn_account(conn);
-    conn->servicing = false;
-    if (conn->state == WEFT__CONN_CLOSED)
-        weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
-    else if ((conn->wire->out.bytes > 0 && !conn->write_blocked) ||
-             (weft__conn_reading(conn) &&
-              (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
-        weft__conn_service_later(conn);
+    end_service(conn);
 }
 
 void weft__conn_service_later(weft__conn *conn)

@@ -24,6 +24,7 @@
 #include <event2/event.h>
 #include <stddef.h>
 #include <weft/conn.h>
+#include <weft/hint.h>
 
 typedef enum weft__conn_state {
     WEFT__CONN_CONNECTING,
@@ -150,12 +151,12 @@ void weft__conn_interest(weft__conn *conn);
 void weft__conn_service_later(weft__conn *conn);
 void weft__conn_listens_again(weft__conn *conn); /* after any kind of pause */
 /* The connection is of no use any more, at once. */
-void weft__conn_lost(weft__conn *conn, weft_status status, const char *fmt, ...)
-    WEFT_PRINTF(3, 4);
+WEFT__COLD void weft__conn_lost(weft__conn *conn, weft_status status,
+                                const char *fmt, ...) WEFT_PRINTF(3, 4);
 /* The same, but what is queued is written, as far as that goes: a server's
  * within linger_ms, a client's if the socket takes it now. */
-void weft__conn_fail(weft__conn *conn, weft_status status, const char *fmt, ...)
-    WEFT_PRINTF(3, 4);
+WEFT__COLD void weft__conn_fail(weft__conn *conn, weft_status status,
+                                const char *fmt, ...) WEFT_PRINTF(3, 4);
 void weft__conn_finish(weft__conn *conn);
 
 static inline size_t weft__least(size_t a, size_t b)
@@ -182,10 +183,11 @@ void weft__inbuf_free(weft__conn *conn, weft__inbuf *in);
 /* conn->in's; ENOMEM leaves it as it was. */
 weft_status weft__conn_resize_in(weft__conn *conn, size_t cap);
 void weft__conn_drop_in(weft__conn *conn);
-void weft__conn_cannot_keep(weft__conn *conn); /* no memory: it is lost */
-bool weft__conn_stopped(weft__conn *conn);     /* by the share; tells it */
-/* Gives the wire the input, whose sink it sets, and sees to what the wire says of
- * it; ECLOSED once that ended the connection. */
+WEFT__COLD void
+weft__conn_cannot_keep(weft__conn *conn);  /* no memory: it is lost */
+bool weft__conn_stopped(weft__conn *conn); /* by the share; tells it */
+/* Gives the wire the input, whose sink it sets, and sees to what the wire says
+ * of it; ECLOSED once that ended the connection. */
 weft_status weft__conn_feed_wire(weft__conn *conn, weft__wire_input *input);
 /* After a feed, given the unsent bytes before it. */
 void weft__conn_fed(weft__conn *conn, size_t unsent_before);
@@ -227,6 +229,6 @@ void weft__conn_on_alarm(weft__alarm *alarm);
 /* After a change that may have brought a deadline nearer. */
 void weft__conn_rearm(weft__conn *conn);
 /* No memory: leaves the connection alone for a moment (C5). */
-void weft__conn_starve(weft__conn *conn);
+WEFT__COLD void weft__conn_starve(weft__conn *conn);
 
 #endif /* WEFT_CONN_INTERNAL_H */

@@ -87,7 +87,7 @@ void weft__conn_unaccount(weft__conn *conn)
 /* What it holds goes now: its last callback, and the rest of its memory, come
  * at the end of the batch, before which many more may have to go.  (What is in
  * the middle of being fed stays until then; there is one such at a time.) */
-static void evict(weft__conn *conn)
+static WEFT__COLD void evict(weft__conn *conn)
 {
     weft__conn_lost(conn, WEFT_ELIMIT,
                     "the peer holds up %u bytes, and all connections "

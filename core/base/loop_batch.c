@@ -156,11 +156,15 @@ static bool full(const weft_loop *loop)
 }
 
 /* libevent has taken the callback that runs out of what is active. */
+bool weft__loop_in_last(const weft_loop *loop)
+{
+    return loop->batch_open && loop->depth == 1 &&
+           event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) == 0;
+}
+
 bool weft__batch_due_now(const weft_loop *loop)
 {
-    return full(loop) || (weft__batch_due(loop) &&
-                          event_base_get_num_events(
-                              loop->base, EVENT_BASE_COUNT_ACTIVE) == 0);
+    return full(loop) || (loop->batch_queued && weft__loop_in_last(loop));
 }
 
 void weft__batch_run_part(weft_loop *loop)

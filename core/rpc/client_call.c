@@ -110,8 +110,9 @@ static weft_status inherit(weft__client_call *call, weft_call *parent,
 static void on_parent_ended(weft__under *under, weft_status status);
 
 /* What most calls have none of. */
-static weft_status apply_extras(weft__client_call *call,
-                                const weft_call_options *o, const char **why)
+static WEFT__APART weft_status apply_extras(weft__client_call *call,
+                                            const weft_call_options *o,
+                                            const char **why)
 {
     weft_status st;
 
@@ -490,13 +491,11 @@ static const char *slice_text(weft_arena *arena, weft__slice s)
     return copy != NULL ? copy : "";
 }
 
-static weft_status copy_metadata(weft__client_call *call,
-                                 const weft__wire_event *event)
+static WEFT__APART weft_status copy_metadata(weft__client_call *call,
+                                             const weft__wire_event *event)
 {
     weft_metadatum *items;
 
-    if (event->n_metadata == 0)
-        return WEFT_OK;
     items = weft_arena_alloc(&call->arena, event->n_metadata * sizeof(*items));
     if (items == NULL)
         return WEFT_ENOMEM;
@@ -575,8 +574,8 @@ void weft__client_call_answered(weft__client_call *call,
     r->sent = event->unprocessed ? WEFT_SENT_REFUSED : WEFT_SENT_MAYBE;
     r->raw_code = event->raw_code;
     r->payload_len = event->payload.len;
-    if ((st = copy_metadata(call, event)) == WEFT_OK &&
-        event->status == WEFT_OK)
+    st = event->n_metadata > 0 ? copy_metadata(call, event) : WEFT_OK;
+    if (st == WEFT_OK && event->status == WEFT_OK)
         st = decode(call, event, &why);
     if (st != WEFT_OK) {
         r->payload = NULL;

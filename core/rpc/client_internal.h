@@ -33,6 +33,7 @@
 #include <weft/balancer.h>
 #include <weft/channel.h>
 #include <weft/conn.h>
+#include <weft/hint.h>
 #include <weft/protobuf.h>
 #include <weft/timer.h>
 #include <weft/watch.h>
@@ -276,9 +277,9 @@ void weft__client_call_abort(weft__client_call *call); /* not started */
  * stack of our own).  message NULL: call->result.message stands already. */
 void weft__client_call_end(weft__client_call *call, weft_status status,
                            const char *message, bool inline_ok);
-void weft__client_call_endf(weft__client_call *call, weft_status status,
-                            bool inline_ok, const char *fmt, ...)
-    WEFT_PRINTF(4, 5);
+WEFT__COLD void weft__client_call_endf(weft__client_call *call,
+                                       weft_status status, bool inline_ok,
+                                       const char *fmt, ...) WEFT_PRINTF(4, 5);
 /* An answer for it has come. */
 void weft__client_call_answered(weft__client_call *call,
                                 const weft__wire_event *event);

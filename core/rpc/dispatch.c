@@ -52,7 +52,7 @@ void weft__wait_remove(weft__client_call *call)
 
 /* ---- One attempt ---- */
 
-WEFT__INLINE void give_back(weft__attempt *a, weft_status status, uint64_t now)
+static void give_back(weft__attempt *a, weft_status status, uint64_t now)
 {
     weft_channel *ch = a->call->channel;
     weft__subchannel *sub = a->sub;
@@ -127,8 +127,8 @@ void weft__attempt_lost(weft__attempt *a, weft_sent sent, weft_status status,
 typedef enum send_outcome { SENT, ENDED, ELSEWHERE } send_outcome;
 
 /* The connection has no place for it, or the call cannot be sent at all. */
-static send_outcome not_sent(weft__client_call *call, weft_status st,
-                             bool *full)
+static WEFT__COLD send_outcome not_sent(weft__client_call *call, weft_status st,
+                                        bool *full)
 {
     if (st == WEFT_RESOURCE_EXHAUSTED)
         *full = true;
@@ -228,7 +228,7 @@ static void describe_failing(const weft_channel *ch, char *out, size_t size)
 }
 
 /* Why there is nobody to send to, for a call that will not wait. */
-static void end_unavailable(weft__client_call *call)
+static WEFT__COLD void end_unavailable(weft__client_call *call)
 {
     weft_channel *ch = call->channel;
     char errors[256];
@@ -300,7 +300,8 @@ static void end_refused(weft__client_call *call)
 
 /* The calls that find nobody: true if it must wait, else it has ended.
  * n_seen: those who have refused it, and those who had no room. */
-static bool wait_or_end(weft__client_call *call, size_t n_seen, bool full)
+static WEFT__COLD bool wait_or_end(weft__client_call *call, size_t n_seen,
+                                   bool full)
 {
     weft_channel *ch = call->channel;
 

@@ -175,9 +175,10 @@ static bool refused_by_method(weft__server_conn *sc,
     return true;
 }
 
-static void refuse_lookup(weft__server_conn *sc, const weft__wire_event *event,
-                          weft__lookup found, weft__slice service,
-                          weft__slice name)
+static WEFT__COLD void refuse_lookup(weft__server_conn *sc,
+                                     const weft__wire_event *event,
+                                     weft__lookup found, weft__slice service,
+                                     weft__slice name)
 {
     char a[128], b[128];
 

@@ -26,6 +26,7 @@
 #include "hash_internal.h"
 #include "rpc_internal.h"
 #include <string.h>
+#include <weft/hint.h>
 #include <weft/http_server.h>
 #include <weft/listener.h>
 #include <weft/log.h>
@@ -255,16 +256,18 @@ void weft__server_observe(weft_server *s, const char *path, const char *peer,
                           uint64_t begun_ns);
 
 /* Answers a call that gets no record. */
-void weft__server_refuse(weft__server_conn *sc, const weft__wire_event *event,
-                         weft_status status, const char *fmt, ...)
+WEFT__COLD void weft__server_refuse(weft__server_conn *sc,
+                                    const weft__wire_event *event,
+                                    weft_status status, const char *fmt, ...)
     WEFT_PRINTF(4, 5);
 /* The same for what a gorpc server tells by one code and text; v1 peers are
  * told status and text. */
-void weft__server_refuse_v0(weft__server_conn *sc,
-                            const weft__wire_event *event, weft_status status,
-                            const char *fmt, ...) WEFT_PRINTF(4, 5);
-void weft__server_refuse_bad_path(weft__server_conn *sc,
-                                  const weft__wire_event *event);
+WEFT__COLD void weft__server_refuse_v0(weft__server_conn *sc,
+                                       const weft__wire_event *event,
+                                       weft_status status, const char *fmt, ...)
+    WEFT_PRINTF(4, 5);
+WEFT__COLD void weft__server_refuse_bad_path(weft__server_conn *sc,
+                                             const weft__wire_event *event);
 /* Counts and reports a call that was refused, by the wire itself maybe. */
 void weft__server_count_refusal(weft__server_conn *sc,
                                 const weft__wire_event *event,

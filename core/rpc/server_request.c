@@ -8,15 +8,13 @@
 #include <weft/mem.h>
 #include <weft/protobuf.h>
 
-static bool copy_metadata(weft__server_call *call,
-                          const weft__wire_event *event)
+static WEFT__APART bool copy_metadata(weft__server_call *call,
+                                      const weft__wire_event *event)
 {
     weft_metadatum *items;
     size_t i, bytes;
     char *at;
 
-    if (event->n_metadata == 0)
-        return true;
     bytes = event->n_metadata * sizeof(*items);
     for (i = 0; i < event->n_metadata; i++)
         bytes += event->metadata[i].key.len + event->metadata[i].value.len + 2;
@@ -80,8 +78,8 @@ static const void *keep_payload(weft__server_call *call,
     return copy_slice(&call->arena, event->payload);
 }
 
-static weft_raw_request *raw_request(weft__server_call *call,
-                                     const weft__wire_event *event)
+static WEFT__APART weft_raw_request *raw_request(weft__server_call *call,
+                                                 const weft__wire_event *event)
 {
     weft_raw_request *raw = weft_arena_alloc(&call->arena, sizeof(*raw));
 
@@ -144,7 +142,7 @@ static void on_closure(const ProtobufCMessage *message, void *closure_data)
 }
 
 /* Its handler has returned without an answer. */
-static void stays(weft__server_call *call, size_t request_bytes)
+static WEFT__APART void stays(weft__server_call *call, size_t request_bytes)
 {
     weft__ring_push(&call->server->calls, &call->link);
     weft__server_conn_add(call->conn, call);
@@ -262,7 +260,8 @@ void weft__server_call_begin(weft__server_conn *sc,
         goto no_memory;
     call->method = method;
     init_call(call, sc, event, timeout_ms, left_ms);
-    if (!copy_names(call, event, service, name) || !copy_metadata(call, event))
+    if (!copy_names(call, event, service, name) ||
+        (event->n_metadata > 0 && !copy_metadata(call, event)))
         goto no_memory;
     if (method != NULL) {
         handler = weft__method_handler(method);

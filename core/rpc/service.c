@@ -134,19 +134,27 @@ static const weft__method *find_in(const weft__service *service,
     return NULL;
 }
 
-/* Calls come in runs of the same method: the last one's path is looked at
- * before anything is hashed. */
-static const weft__method *find_path(weft__services *s, weft__slice path)
+static WEFT__APART const weft__method *find_other(weft__services *s,
+                                                  weft__slice path)
 {
-    weft__method *m = s->last;
+    weft__method *m;
 
-    if (m != NULL && m->path_len == path.len &&
-        memcmp(m->path, path.data, path.len) == 0)
-        return m;
     HASH_FIND(hh, s->by_path, path.data, path.len, m);
     if (m != NULL)
         s->last = m;
     return m;
+}
+
+/* Calls come in runs of the same method: the last one's path is looked at
+ * before anything is hashed. */
+static const weft__method *find_path(weft__services *s, weft__slice path)
+{
+    const weft__method *m = s->last;
+
+    if (m != NULL && m->path_len == path.len &&
+        memcmp(m->path, path.data, path.len) == 0)
+        return m;
+    return find_other(s, path);
 }
 
 weft__method *weft__services_method(weft__services *s, const char *path)

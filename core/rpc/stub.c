@@ -10,7 +10,8 @@
 
 /* ---- Paths: "/package.Service/Method", made once per service ---- */
 
-static weft__paths *make_paths(const ProtobufCServiceDescriptor *service)
+static WEFT__COLD weft__paths *
+make_paths(const ProtobufCServiceDescriptor *service)
 {
     size_t n = service->n_methods, bytes = 0;
     weft__paths *paths;
@@ -32,13 +33,11 @@ static weft__paths *make_paths(const ProtobufCServiceDescriptor *service)
     return paths;
 }
 
-static const weft__paths *find_paths(weft_channel *ch,
-                                     const ProtobufCServiceDescriptor *service)
+static WEFT__APART const weft__paths *
+find_others(weft_channel *ch, const ProtobufCServiceDescriptor *service)
 {
-    weft__paths *paths = ch->last_paths;
+    weft__paths *paths;
 
-    if (paths != NULL && paths->service == service)
-        return paths;
     HASH_FIND_PTR(ch->paths, &service, paths);
     if (paths == NULL && (paths = make_paths(service)) != NULL) {
         HASH_ADD_PTR(ch->paths, service, paths);
@@ -49,6 +48,16 @@ static const weft__paths *find_paths(weft_channel *ch,
     }
     ch->last_paths = paths;
     return paths;
+}
+
+static const weft__paths *find_paths(weft_channel *ch,
+                                     const ProtobufCServiceDescriptor *service)
+{
+    const weft__paths *paths = ch->last_paths;
+
+    return paths != NULL && paths->service == service
+               ? paths
+               : find_others(ch, service);
 }
 
 void weft__paths_free(weft_channel *ch)

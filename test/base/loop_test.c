@@ -256,6 +256,7 @@ static void on_last_reader(evutil_socket_t fd, short what, void *arg)
     (void)what;
     weft__loop_enter(t.loop, "reader");
     note(arg);
+    note(weft__loop_in_last(t.loop) ? "l" : "");
     flush_later(t.loop, &at_end, note, "F");
     weft__loop_leave_last(t.loop);
     note("/");
@@ -273,7 +274,7 @@ static void the_last_callback_of_a_round_ends_its_batch(void **state)
         event_active(readers[i], EV_READ, 0);
     }
     assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
-    assert_string_equal(trace, "r/r/rF/");
+    assert_string_equal(trace, "r/r/rlF/");
     /* Not while others are to come, nor twice in a round. */
     own = event_new(weft_loop_base(t.loop), -1, 0, on_reader, NULL);
     event_active(readers[0], EV_READ, 0);

@@ -62,6 +62,10 @@ void weft__loop_leave(weft_loop *loop);
  * about may be gone then. */
 void weft__loop_leave_last(weft_loop *loop);
 
+/* In the last callback of a round that is looked at: what the end of the batch
+ * is for may as well be done at its end. */
+bool weft__loop_in_last(const weft_loop *loop);
+
 /* At the head of every public function that reads the time: outside of our
  * callbacks the cached clock may be old. */
 void weft__loop_touch(weft_loop *loop);
