@@ -23,6 +23,25 @@ if(WEFT_LTO)
   set(WEFT_LTO_LINK -flto -flto=auto) # the former alone undoes an -fno-lto
 endif()
 
+# What a call runs through lies together, and refusals elsewhere, when the compiler
+# has seen which is which: script/profiled builds twice and trains in between.  What
+# it has not seen run is compiled as ever.  From the sizes that it saw copied, gcc
+# would choose "rep movs" for all, which takes longer to start than 1 KiB to copy.
+set(WEFT_PROFILE "" CACHE STRING "'generate' a profile of libweft, or 'use' it; gcc alone")
+set(WEFT_PROFILE_COMPILE)
+if(WEFT_PROFILE STREQUAL generate)
+  set(WEFT_PROFILE_COMPILE -fprofile-generate)
+elseif(WEFT_PROFILE STREQUAL use)
+  set(WEFT_PROFILE_COMPILE -fprofile-use -fprofile-partial-training -Wno-missing-profile)
+  set(memcpy_strategy -mmemcpy-strategy=libcall:-1:noalign)
+  check_c_compiler_flag(${memcpy_strategy} WEFT_HAVE_MEMCPY_STRATEGY)
+  if(WEFT_HAVE_MEMCPY_STRATEGY)
+    list(APPEND WEFT_PROFILE_COMPILE ${memcpy_strategy})
+  endif()
+elseif(NOT WEFT_PROFILE STREQUAL "")
+  message(FATAL_ERROR "WEFT_PROFILE is '${WEFT_PROFILE}'; it may be 'generate', 'use' or empty")
+endif()
+
 # weft_layer(NAME SOURCES ... USES ... [PRIVATE_USES ...])
 #
 # One folder, one object library.  Include paths travel only along USES, so a
@@ -39,7 +58,8 @@ function(weft_layer NAME)
     target_compile_options(${NAME} PRIVATE ${WEFT_MEMSET_STRATEGY})
   endif()
   # Each call has ten of the C library's: straight there, and not by a stub each.
-  target_compile_options(${NAME} PRIVATE -fno-plt ${WEFT_LTO_COMPILE})
+  target_compile_options(${NAME} PRIVATE -fno-plt ${WEFT_LTO_COMPILE}
+    ${WEFT_PROFILE_COMPILE})
 endfunction()
 
 function(weft_warnings NAME)
@@ -87,6 +107,9 @@ function(weft_usage NAME)
     target_link_libraries(${NAME} PRIVATE PkgConfig::${dependency})
   endforeach()
   target_link_libraries(${NAME} PRIVATE Threads::Threads)
+  if(WEFT_PROFILE STREQUAL generate)
+    target_link_options(${NAME} PUBLIC -fprofile-generate)
+  endif()
 endfunction()
 
 # weft_test(LAYER NAME [SOURCES ...] [USES ...] [LABELS ...]): test/<this
