@@ -4,10 +4,15 @@
 #include <signal.h>
 #include <weft/signal.h>
 
+/* Who passes signals on may send one twice, to the process and to its group as
+ * timeout(1) does: so soon behind the first it is still the first. */
+enum { SAME_SIGNAL_MS = 100 };
+
 struct weft__server_run {
     weft_server *server; /* NULL: closed */
     weft__signals *signals;
-    unsigned n_signals; /* heard */
+    bool signalled;
+    uint64_t signalled_ms;
     bool done, failed;
 };
 
@@ -35,11 +40,17 @@ static void on_signal(int signum, void *user)
 {
     struct weft__server_run *run = user;
     weft_server *s = run->server;
+    uint64_t now_ms;
 
     if (s == NULL)
         return;
+    now_ms = weft_loop_now_ms(s->loop);
+    if (run->signalled && now_ms - run->signalled_ms < SAME_SIGNAL_MS)
+        return;
     weft_log_info("signal", "signal=%s", signum == SIGINT ? "INT" : "TERM");
-    if (run->n_signals++ == 0) {
+    if (!run->signalled) {
+        run->signalled = true;
+        run->signalled_ms = now_ms;
         weft__server_want_drain(s, 0);
         return;
     }

@@ -70,7 +70,7 @@ static void on_tick(weft_timer *t, void *user)
     (void)user;
     kill(getpid(), SIGTERM);
     if (--signals_left > 0)
-        weft_timer_start(t, 30);
+        weft_timer_start(t, 150); /* or it would be the same one, twice */
 }
 
 static void signal_in(uint32_t ms, int n)
@@ -93,6 +93,28 @@ static void sigterm_drains_and_exits_with_0(void **state)
 {
     (void)state;
     assert_int_equal(in_child(run_and_term), 0);
+}
+
+static void signal_twice(weft_timer *t, void *user)
+{
+    (void)t;
+    (void)user;
+    kill(getpid(), SIGTERM);
+    kill(getpid(), SIGTERM);
+}
+
+static int run_and_term_twice(void)
+{
+    make(NULL);
+    weft_timer_init(&timer, loop, signal_twice, NULL);
+    weft_timer_start(&timer, 10);
+    return end(weft_server_run(server));
+}
+
+static void a_signal_that_is_sent_twice_at_once_is_one(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(run_and_term_twice), 0);
 }
 
 /* Connects, and makes a call that its handler holds. */
@@ -416,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sigterm_drains_and_exits_with_0),
         cmocka_unit_test(calls_that_had_to_be_cancelled_exit_with_1),
+        cmocka_unit_test(a_signal_that_is_sent_twice_at_once_is_one),
         cmocka_unit_test(a_second_signal_ends_at_once_with_1),
         cmocka_unit_test(a_signal_while_starting_ends_the_start_at_once),
         cmocka_unit_test(a_start_that_fails_exits_with_1),
