@@ -247,9 +247,14 @@ static WEFT__COLD void end_unavailable(weft__client_call *call)
                                ch->target);
     } else {
         describe_failing(ch, errors, sizeof(errors));
-        weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
-                               "all %u endpoints of %s are down: %s",
-                               ch->n_listed, ch->target, errors);
+        if (ch->n_listed == 1)
+            weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                                   "the endpoint of %s is down: %s", ch->target,
+                                   errors);
+        else
+            weft__client_call_endf(call, WEFT_UNAVAILABLE, false,
+                                   "all %u endpoints of %s are down: %s",
+                                   ch->n_listed, ch->target, errors);
     }
 }
 

@@ -113,11 +113,18 @@ static void when_every_endpoint_is_down_a_call_fails_at_once(void **state)
     until_ended(f, &o);
     assert_int_equal(o.status, WEFT_UNAVAILABLE);
     assert_int_equal(o.sent, WEFT_SENT_NEVER);
-    assert_non_null(strstr(o.message, "all 1 endpoints of inproc:///nobody are "
+    assert_non_null(strstr(o.message, "the endpoint of inproc:///nobody is "
                                       "down: inproc:///nobody (connect: "));
     call_with(&f->stub, "x", &o); /* and the next one without a try */
     until_ended(f, &o);
     assert_int_equal(o.status, WEFT_UNAVAILABLE);
+
+    reopen(f, "script:///x", NULL);
+    call_with(&f->stub, "x", &o);
+    publish((const char *const[]){"inproc:///a", "inproc:///b", NULL});
+    until_ended(f, &o);
+    assert_non_null(
+        strstr(o.message, "all 2 endpoints of script:///x are down: "));
 }
 
 static void wait_for_ready_waits_until_somebody_is_there(void **state)
