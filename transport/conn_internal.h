@@ -1,12 +1,13 @@
 /* conn_internal.h - the inside of a connection, for the files that are its
  * parts: conn.c (life, the public functions), conn_read.c (bytes in),
- * conn_write.c (bytes out, the graceful close), conn_share.c (what is held for
- * peers), conn_timer.c (every deadline).
+ * conn_feed.c (from there to the wire), conn_block.c (big frames), conn_write.c
+ * (bytes out, the graceful close), conn_share.c (what is held for peers),
+ * conn_timer.c (every deadline).
  *
  * Rules between them:
  *
  *  N1. weft__conn_fail() and weft__conn_finish() never call the handler: they
- *      change the state and leave on_closed to the end of the batch. Whoever
+ *      change the state and leave on_closed to the end of the batch.  Whoever
  *      has called something that may end in them looks at the state again.
  *
  *  N2. The memory is valid for as long as any function of ours is on the
@@ -39,8 +40,8 @@ typedef enum weft__conn_state {
  *          consumed.  Nothing is read before they are.
  *   block: the beginning of a big frame of `need` bytes, which is read into
  *          right here.
- *   else:  the beginning of a frame, of `need` bytes if that is known: it is
- * put before the next bytes in the loop's buffer. */
+ *   else:  the beginning of a frame, of `need` bytes if that is known.  It
+ *          goes before the next bytes into the loop's buffer. */
 typedef struct weft__inbuf {
     size_t size; /* of the block of the loop's that this is; 0: it is none */
     size_t len, cap, off, need;

@@ -10,11 +10,14 @@
  * would not stay in the cache.
  *
  *  I1. A deferred function runs with no callback of Weft's on the stack, but
- * for the end of one that called weft__loop_leave_last(). I2. Work queued while
- * the end of the batch runs waits for the next batch, which a round that does
- * not wait, or an event_add with zero timeout, brings about (never event_active
- * on oneself, which starves timers and other connections). I3. weft_loop_free()
- * runs what is queued once more. */
+ *      for the end of one that called weft__loop_leave_last().
+ *
+ *  I2. Work queued while the end of the batch runs waits for the next batch,
+ *      which a round that does not wait, or an event_add with zero timeout,
+ *      brings about (never event_active on oneself, which starves timers and
+ *      other connections).
+ *
+ *  I3. weft_loop_free() runs what is queued once more. */
 #ifndef WEFT_LOOP_INTERNAL_H
 #define WEFT_LOOP_INTERNAL_H
 
@@ -58,8 +61,8 @@ void weft__loop_enter(weft_loop *loop, const char *name);
 void weft__loop_leave(weft_loop *loop);
 /* The same as the very last thing before libevent's own code: runs the end of
  * the batch if this was its last callback, which saves two readings of the
- * clock, or if its output has filled CHUNKS_WARM chunks.  What the callback was
- * about may be gone then. */
+ * clock, or if its output has filled WEFT__CHUNKS_WARM chunks.  What the
+ * callback was about may be gone then. */
 void weft__loop_leave_last(weft_loop *loop);
 
 /* In the last callback of a round that is looked at: what the end of the batch

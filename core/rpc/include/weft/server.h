@@ -169,7 +169,8 @@ WEFT_API weft_status weft_server_start(weft_server *server, weft_server_cb cb,
 WEFT_API weft_status weft_server_drain(weft_server *server, uint32_t drain_ms,
                                        weft_server_cb cb, void *user);
 
-/* Start, serve, drain at SIGTERM or SIGINT (a second one ends at once), close:
+/* Start, serve, drain at SIGTERM or SIGINT (a second one ends at once,
+ * unless it comes within 100 ms: then it is the first, passed on twice), close:
  * the whole life on this loop.  Returns an exit code: 0, or 1 with a logged
  * sentence when the start failed, calls had to be cancelled or the second
  * signal came.  Not on a loop that wraps the application's event_base: signals
