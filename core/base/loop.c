@@ -76,6 +76,7 @@ static weft_status make(weft_loop **out, struct event_base *base,
         goto fail_base;
     weft__close_init(loop);
     weft__batch_init(loop);
+    weft__times_init(loop);
     weft__wheel_init(loop);
     if ((status = weft__posts_init(loop)) != WEFT_OK)
         goto fail_index;

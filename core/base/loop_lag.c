@@ -40,6 +40,8 @@ void weft__loop_leave(weft_loop *loop)
     if (--loop->depth > 0)
         return;
     weft__loop_read_clock(loop);
+    if (loop->times_end > loop->times && !loop->batch_queued)
+        weft__loop_settle_times(loop);
     held_ns = loop->now_ns - loop->entered_ns;
     loop->lag.last_us = held_ns / 1000u;
     if (loop->lag.last_us > loop->lag.max_us)

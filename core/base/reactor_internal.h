@@ -1,7 +1,8 @@
 /* reactor_internal.h - the inside of a loop, for the files of this folder that
  * are its parts: loop.c (life, running), loop_batch.c (end of the batch),
- * loop_post.c (other threads), loop_lag.c (who held it how long), loop_close.c
- * (the end), loop_store.c (memory, index), timer.c (the wheel). */
+ * loop_post.c (other threads), loop_lag.c (who held it how long), loop_time.c
+ * (what the batch's end tells), loop_close.c (the end), loop_store.c (memory,
+ * index), timer.c (the wheel). */
 #ifndef WEFT_REACTOR_INTERNAL_H
 #define WEFT_REACTOR_INTERNAL_H
 
@@ -40,6 +41,7 @@ typedef struct weft__wheel {
 } weft__wheel;
 
 #define WEFT__SPANS 4
+#define WEFT__TIMES 64
 #define WEFT__BLOCK_OCTAVES 7 /* 1 KiB to 128 KiB */
 #define WEFT__BLOCK_CLASSES (8 * WEFT__BLOCK_OCTAVES + 1)
 #define WEFT__NAME_BYTES 128
@@ -98,6 +100,9 @@ struct weft_loop {
     char late_name[WEFT__NAME_BYTES];
     weft_log_limit lag_limit, fork_limit;
 
+    /* Times that end with the batch (loop_time.c). */
+    weft__time times[WEFT__TIMES], *times_end;
+
     /* Memory (loop_store.c). */
     uint8_t *read_buffer;
     struct weft__chunk *chunks;
@@ -149,6 +154,9 @@ int weft__wheel_events(const weft_loop *loop); /* that libevent waits for */
 bool weft__wheel_due(const weft_loop *loop);
 void weft__wheel_expire(weft_loop *loop); /* a bounded part of what is due */
 void weft__wheel_fini(weft_loop *loop);   /* leaves every timer disarmed */
+
+/* loop_time.c */
+void weft__times_init(weft_loop *loop);
 
 /* loop_close.c */
 void weft__close_init(weft_loop *loop);

@@ -21,6 +21,7 @@
 #ifndef WEFT_LOOP_INTERNAL_H
 #define WEFT_LOOP_INTERNAL_H
 
+#include <weft/histogram.h>
 #include <weft/loop.h>
 #include <weft/timer.h>
 
@@ -68,6 +69,19 @@ void weft__loop_leave_last(weft_loop *loop);
 /* In the last callback of a round that is looked at: what the end of the batch
  * is for may as well be done at its end. */
 bool weft__loop_in_last(const weft_loop *loop);
+
+/* Times that end with the batch, when what it says has been written: the cached
+ * clock stands still meanwhile, so the reading at a callback's end tells.  n
+ * began at begun_ns and will count in `into`; then that is NULL. */
+typedef struct weft__time {
+    weft_histogram *into;
+    uint64_t begun_ns, n;
+} weft__time;
+/* One more; n of what it gives may be raised while `into` is this. */
+weft__time *weft__loop_time(weft_loop *loop, weft_histogram *into,
+                            uint64_t begun_ns);
+/* At once, by the clock as it is: a histogram is about to go. */
+void weft__loop_settle_times(weft_loop *loop);
 
 /* At the head of every public function that reads the time: outside of our
  * callbacks the cached clock may be old. */
