@@ -47,6 +47,24 @@ static void dump_conn(const weft__client_conn *cc, FILE *file)
             (unsigned long long)stats.bytes_out);
 }
 
+static void latency(const weft_channel *ch, weft_histogram *out)
+{
+    *out = ch->latency;
+    weft_histogram_add(out, ch->last_ns, ch->n_last);
+}
+
+static void dump_latency(const weft_channel *ch, FILE *file)
+{
+    weft_histogram h;
+
+    if (ch->stats.calls == 0)
+        return;
+    latency(ch, &h);
+    fputs("    latency", file);
+    weft__dump_latency(&h, file);
+    fputc('\n', file);
+}
+
 static void dump(weft__dumpable *self, FILE *file)
 {
     const weft_channel *ch =
@@ -61,6 +79,7 @@ static void dump(weft__dumpable *self, FILE *file)
             ch->n_failing, (unsigned long long)ch->stats.in_flight,
             (unsigned long long)ch->stats.waiting,
             ch->error[0] != '\0' ? " error=" : "", ch->error);
+    dump_latency(ch, file);
     for (const weft__subchannel *sub = ch->by_text; sub != NULL;
          sub = sub->hh.next) {
         fprintf(file, "    endpoint %s weight=%u %s failures=%u%s%s\n",
@@ -325,6 +344,16 @@ weft_channel_stats weft_channel_get_stats(const weft_channel *ch)
     stats.ready_endpoints = ch->n_ready;
     stats.connections = ch->n_conns;
     return stats;
+}
+
+weft_status weft_channel_get_latency(const weft_channel *ch,
+                                     weft_histogram *out)
+{
+    ch = weft__channel_here((weft_channel *)(uintptr_t)ch);
+    if (ch == NULL)
+        return WEFT_ENOENT;
+    latency(ch, out);
+    return WEFT_OK;
 }
 
 void weft_channel_each_endpoint(const weft_channel *ch,

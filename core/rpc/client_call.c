@@ -283,15 +283,29 @@ static uint64_t us_between(uint64_t from, uint64_t to)
     return to > from ? (to - from) / 1000 : 0;
 }
 
-WEFT__INLINE void measure_phases(weft__client_call *call)
+WEFT__INLINE void measure_phases(weft__client_call *call, uint64_t now)
 {
-    uint64_t now = weft_loop_now_ns(call->channel->loop);
     uint64_t resolved = call->resolved_ns != 0 ? call->resolved_ns : now;
     uint64_t sent = call->sent_ns != 0 ? call->sent_ns : now;
 
     call->result.resolving_us = us_between(call->started_ns, resolved);
     call->result.connecting_us = us_between(resolved, sent);
     call->result.waiting_us = us_between(sent, now);
+}
+
+/* Calls that began in one callback and ended in another took equally long, and
+ * count in one go. */
+WEFT__INLINE void count_latency(weft_channel *ch, const weft__client_call *call,
+                                uint64_t now)
+{
+    uint64_t ns = now > call->started_ns ? now - call->started_ns : 0;
+
+    if (ns != ch->last_ns) {
+        weft_histogram_add(&ch->latency, ch->last_ns, ch->n_last);
+        ch->last_ns = ns;
+        ch->n_last = 0;
+    }
+    ch->n_last++;
 }
 
 static void observe(const weft__client_call *call)
@@ -351,6 +365,7 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
                            const char *message, bool inline_ok)
 {
     weft_channel *ch = call->channel;
+    uint64_t now;
 
     if (call->place == WEFT__CALL_ENDED)
         return;
@@ -368,7 +383,9 @@ void weft__client_call_end(weft__client_call *call, weft_status status,
     call->result.status = weft_status_to_rpc(status);
     if (message != NULL)
         call->result.message = message;
-    measure_phases(call);
+    now = weft_loop_now_ns(ch->loop);
+    measure_phases(call, now);
+    count_latency(ch, call, now);
     if (inline_ok) {
         complete(call);
         return;
@@ -405,7 +422,7 @@ static void expire(weft__client_call *call)
     const weft_result *r = &call->result;
     char cause[256] = "";
 
-    measure_phases(call);
+    measure_phases(call, weft_loop_now_ns(call->channel->loop));
     if (call->place == WEFT__CALL_SENT)
         weft__client_conn_abandon(&call->attempt, WEFT_DEADLINE_EXCEEDED);
     else

@@ -262,6 +262,10 @@ struct weft_channel {
     weft__refusal refusals[WEFT__REFUSALS];
     uint32_t n_refusals; /* queued */
     weft_channel_stats stats;
+    uint64_t
+        last_ns; /* what the last n_last calls took, which are not in ... */
+    uint64_t n_last;
+    weft_histogram latency;
 };
 
 /* client_call.c */

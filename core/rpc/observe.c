@@ -151,6 +151,20 @@ static void dump_ms(FILE *file, const char *name, uint64_t ms)
         fprintf(file, " %s=%llu", name, (unsigned long long)ms);
 }
 
+static void dump_us(FILE *file, const char *name, uint64_t ns)
+{
+    fprintf(file, " %s=%llu", name, (unsigned long long)ns / 1000);
+}
+
+void weft__dump_latency(const weft_histogram *h, FILE *file)
+{
+    fprintf(file, " calls=%llu", (unsigned long long)weft_histogram_count(h));
+    dump_us(file, "p50_us", weft_histogram_quantile_ns(h, 0.5));
+    dump_us(file, "p99_us", weft_histogram_quantile_ns(h, 0.99));
+    dump_us(file, "p999_us", weft_histogram_quantile_ns(h, 0.999));
+    dump_us(file, "max_us", h->max_ns);
+}
+
 static void dump_watch(const weft_watch_info *w, void *user)
 {
     FILE *file = user;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <weft/call.h>
+#include <weft/histogram.h>
 #include <weft/loop_internal.h>
 #include <weft/observe.h>
 #include <weft/wire.h>
@@ -69,6 +70,8 @@ struct weft__dumpable {
     weft__dumpable *next, **pprev;
     void (*dump)(weft__dumpable *self, FILE *file);
 };
+/* " calls=... p50_us=... p99_us=... p999_us=... max_us=..." */
+void weft__dump_latency(const weft_histogram *h, FILE *file);
 weft_status weft__dump_add(weft_loop *loop, weft__dumpable *d);
 void weft__dump_remove(weft__dumpable *d);
 

@@ -71,6 +71,7 @@ static void destroy(weft_server *s)
         weft_free(w);
     }
     weft_free(s->start_waiter);
+    weft__latency_free(s);
     weft__services_fini(&s->services);
     weft_free(s->host_services);
     weft_free(s->host_addresses);

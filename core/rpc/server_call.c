@@ -176,6 +176,7 @@ static void end(weft__server_call *call, weft_status status,
     s->stats.calls++;
     s->stats.failed += status != WEFT_OK;
     s->n_active--;
+    weft__latency_count(s, call);
     weft__shard_changed(s);
     if (weft__observed(s->loop))
         weft__server_observe(s, call->path, observed_peer(call), status,

@@ -100,6 +100,7 @@ void weft__server_dump(weft__dumpable *self, FILE *file)
     for (service = s->services.first; service != NULL; service = service->next)
         fprintf(file, "  service %s methods=%u\n", service->name,
                 service->n_methods);
+    weft__latency_dump(s, file);
     for (sl = s->listeners; sl != NULL; sl = sl->next)
         fprintf(file, "  listener %s connections=%zu\n", sl->uri,
                 sl->listener == NULL ? 0 : weft__listener_count(sl->listener));

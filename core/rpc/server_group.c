@@ -9,7 +9,8 @@
  *  N2. What the master wants only rises.  Shards start when its plugins have
  *      been initialised, before it serves; it closes when all of them have.
  *  N3. The master's setup does not change once it has started and it outlives
- *      all shards' being open, so they read it without a lock. */
+ *      all shards' being open, so they read it without a lock.  It also has the
+ *      histograms of latency, each of which one shard writes. */
 #include "server_internal.h"
 
 #include <weft/group_internal.h>
@@ -97,10 +98,15 @@ static void copy_setup(weft_server *s, const weft_server *master)
                                              it->user);
         else
             weft_server_add_service_as(s, it->name, it->impl);
-        for (i = 0; s->status == WEFT_OK && i < it->n_methods; i++)
-            s->services.last_added->methods[i].pool = it->methods[i].pool;
+        for (i = 0; s->status == WEFT_OK && i < it->n_methods; i++) {
+            weft__method *m = &s->services.last_added->methods[i];
+
+            m->pool = it->methods[i].pool;
+            m->latency = &it->methods[i].latency[s->shard->i];
+        }
     }
     weft_server_set_fallback(s, master->fallback, master->fallback_user);
+    s->latency = &master->latency[s->shard->i];
     for (sl = master->listeners; sl != NULL; sl = sl->next) {
         if (!spreads(sl))
             continue;
@@ -177,6 +183,7 @@ void weft__shard_closed(weft_server *s)
     struct weft__shard *sh = s->shard;
 
     publish(s);
+    weft__loop_settle_times(s->loop); /* N3: the histograms may go */
     sh->server = NULL;
     s->freed = true; /* it is nobody's now */
     atomic_store(&sh->cancelled_calls, s->cancelled_calls);
@@ -348,6 +355,11 @@ bool weft__shards_closed(weft_server *s)
     for (i = 1; i < s->shards->n; i++)
         s->cancelled_calls |= atomic_load(&s->shards->shard[i].cancelled_calls);
     return true;
+}
+
+size_t weft__shards_loops(const weft_server *s)
+{
+    return s->shards == NULL ? 1 : s->shards->n;
 }
 
 void weft__shards_add_stats(const weft_server *s, weft_server_stats *sum)

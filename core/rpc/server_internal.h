@@ -81,7 +81,9 @@ typedef struct weft__method {
     weft_pool *pool;     /* its handler runs there; NULL: on the loop */
     char *path;          /* "/service/method"; owned */
     size_t path_len;
-    UT_hash_handle hh; /* by path */
+    weft_histogram *latency; /* of the calls that were taken, one per loop of
+                                the server's group, or of this loop alone */
+    UT_hash_handle hh;       /* by path */
 } weft__method;
 
 typedef struct weft__service {
@@ -106,7 +108,7 @@ typedef struct weft__services {
 weft_status weft__services_add(weft__services *s, const char *name,
                                ProtobufCService *impl, const char **why);
 void weft__services_fini(weft__services *s);
-weft__method *weft__services_method(weft__services *s, const char *path);
+weft__method *weft__services_method(const weft__services *s, const char *path);
 
 typedef enum weft__lookup {
     WEFT__FOUND,
@@ -369,6 +371,7 @@ struct weft_server {
     weft__services services;
     weft_raw_handler fallback;
     void *fallback_user;
+    weft_histogram *latency; /* of its calls, likewise; NULL: not started */
     weft__server_listener *listeners, **listeners_tail;
     size_t n_listeners;
     weft__http_server *http;
@@ -411,6 +414,7 @@ struct weft_server {
     weft__deferred resume;
     weft__link call_pool;
     uint32_t n_call_pool;
+    weft__time *time; /* where the call that ended last counts */
     weft_server_stats stats;
     weft_log_limit limit_log, unanswered_log;
     const weft__server_conn *observed_conn; /* whose peer this is, or NULL */
@@ -475,6 +479,7 @@ void weft__shards_drain(weft_server *s);
 void weft__shards_end(weft_server *s, weft_status status);
 bool weft__shards_closed(weft_server *s);
 void weft__shards_add_stats(const weft_server *s, weft_server_stats *sum);
+size_t weft__shards_loops(const weft_server *s); /* 1, or the group's */
 /* And what one of the others tells. */
 void weft__shard_closed(weft_server *s);
 void weft__shard_publish_later(weft_server *s); /* its statistics */
@@ -485,6 +490,24 @@ static inline void weft__shard_changed(weft_server *s)
 }
 /* Of all loops: what keeps /health from 200, into text; false: nothing. */
 bool weft__shards_ill(weft_server *s, char *text, size_t size);
+
+/* server_latency.c */
+weft_status weft__latency_make(weft_server *s); /* when it starts */
+void weft__latency_free(weft_server *s);
+void weft__latency_dump(const weft_server *s, FILE *file);
+/* It has ended.  Calls come in rows of the same method, and those that one
+ * callback read began at the same time. */
+static inline void weft__latency_count(weft_server *s,
+                                       const weft__server_call *call)
+{
+    weft_histogram *into =
+        call->method != NULL ? call->method->latency : s->latency;
+
+    if (s->time->into == into && s->time->begun_ns == call->begun_ns)
+        s->time->n++;
+    else
+        s->time = weft__loop_time(s->loop, into, call->begun_ns);
+}
 
 /* server_health.c */
 weft_status weft__server_health_open(weft_server *s);

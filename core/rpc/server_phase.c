@@ -257,6 +257,7 @@ weft_status weft_server_start(weft_server *s, weft_server_cb cb, void *user)
         return weft__server_fail(s, WEFT_EINVAL,
                                  "start: there is nothing to listen on");
     if (weft__plugins_make_host(s) != WEFT_OK ||
+        weft__latency_make(s) != WEFT_OK ||
         waiter_new(&s->start_waiter, cb, user) != WEFT_OK)
         return weft__server_fail(s, WEFT_ENOMEM, "start: out of memory");
     weft__server_log_conf(s);

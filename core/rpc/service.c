@@ -157,7 +157,7 @@ static const weft__method *find_path(weft__services *s, weft__slice path)
     return find_other(s, path);
 }
 
-weft__method *weft__services_method(weft__services *s, const char *path)
+weft__method *weft__services_method(const weft__services *s, const char *path)
 {
     weft__method *m;
 

@@ -382,6 +382,50 @@ static void a_finished_call_is_observed(void **state)
     weft_unobserve(f->t.loop, on_call, NULL);
 }
 
+static void a_channel_s_latency_is_that_of_all_its_calls(void **state)
+{
+    fixture *f = *state;
+    static weft_histogram h;
+    static outcome a, b, late, gone;
+    weft_stub hurried = f->stub;
+    char *text = NULL;
+    size_t size;
+    FILE *file;
+
+    assert_int_equal(weft_channel_get_latency(f->channel, &h), WEFT_OK);
+    assert_int_equal(weft_histogram_count(&h), 0);
+    call_with(&f->stub, "a", &a);
+    call_with(&f->stub, "b", &b);
+    hurried.options.timeout_ms = 20;
+    call_with(&hurried, "late", &late);
+    call_with(&f->stub, "gone", &gone);
+    until_calls(f, 4);
+    test_loop_advance(&f->t, 10);
+    weft_cancel(gone.handle);
+    until_ended(f, &gone);
+    test_loop_advance(&f->t, 10);
+    until_ended(f, &late);
+    test_loop_advance(&f->t, 20);
+    peer_reply(&f->p, 0, "a");
+    peer_reply(&f->p, 1, "b");
+    until_ended(f, &a);
+    until_ended(f, &b);
+    assert_int_equal(weft_channel_get_latency(f->channel, &h), WEFT_OK);
+    assert_int_equal(weft_histogram_count(&h), 4);
+    assert_int_equal(weft_histogram_count(&h),
+                     weft_channel_get_stats(f->channel).calls);
+    assert_in_range(weft_histogram_quantile_ns(&h, 0.25), 10000000, 10200000);
+    assert_in_range(weft_histogram_quantile_ns(&h, 0.5), 20000000, 20400000);
+    assert_int_equal(h.max_ns, 40000000);
+    assert_non_null(file = open_memstream(&text, &size));
+    weft_dump(f->t.loop, file);
+    fclose(file);
+    assert_non_null(strstr(text, "    latency calls=4 p50_us=20"));
+    assert_non_null(strstr(text, "p999_us=40000 max_us=40000\n"));
+    free(text);
+    assert_int_equal(weft_channel_get_latency(NULL, &h), WEFT_ENOENT);
+}
+
 static void a_dump_shows_channel_endpoint_connection_and_call(void **state)
 {
     fixture *f = *state;
@@ -428,6 +472,7 @@ int main(void)
         T(an_empty_request_and_reply_are_messages),
         T(a_new_endpoint_takes_calls_when_it_is_connected),
         T(a_finished_call_is_observed),
+        T(a_channel_s_latency_is_that_of_all_its_calls),
         T(a_dump_shows_channel_endpoint_connection_and_call),
     };
 

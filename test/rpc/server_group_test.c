@@ -29,6 +29,7 @@ typedef struct scene {
     weft_status start_status, drain_status;
     char start_message[256], first_failure[256];
     weft_server_stats at_close;
+    uint64_t timed_at_close;
 } scene;
 
 static scene s;
@@ -127,6 +128,15 @@ static void on_started(weft_server *server, weft_status status,
     snprintf(s.start_message, sizeof(s.start_message), "%s", message);
 }
 
+/* How many calls of all loops stand in the histograms. */
+static uint64_t n_timed(const weft_server *server, const char *path)
+{
+    static weft_histogram h;
+
+    assert_int_equal(weft_server_get_latency(server, path, &h), WEFT_OK);
+    return weft_histogram_count(&h);
+}
+
 static void on_drained(weft_server *server, weft_status status,
                        const char *message, void *user)
 {
@@ -134,6 +144,7 @@ static void on_drained(weft_server *server, weft_status status,
     (void)user;
     s.closed = true;
     s.at_close = weft_server_get_stats(server);
+    s.timed_at_close = n_timed(server, NULL);
     s.drain_status = status;
 }
 
@@ -239,7 +250,9 @@ static void calls_reach_every_loop_and_are_summed_up(void **state)
     assert_int_equal(stats.calls, s.called);
     assert_int_equal(stats.failed, 0);
     assert_int_equal(stats.connections, CHANNELS);
+    run_while(n_timed(s.server, "/helloworld.Greeter/SayHello") < s.called);
     drain(0);
+    assert_int_equal(s.timed_at_close, s.called);
     assert_int_equal(s.drain_status, WEFT_OK);
 }
 
@@ -260,6 +273,7 @@ static void a_drain_finishes_the_calls_of_all_loops(void **state)
     assert_int_equal(s.drain_status, WEFT_OK);
     assert_int_equal(s.at_close.calls, s.called); /* it has waited for all */
     assert_int_equal(s.at_close.in_flight + s.at_close.connections, 0);
+    assert_int_equal(s.timed_at_close, s.called);
     run_while(!s.all_back);
     assert_string_equal(s.first_failure, "");
     assert_int_equal(s.ok, s.called);

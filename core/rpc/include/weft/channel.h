@@ -8,6 +8,7 @@
 
 #include <weft/call.h>
 #include <weft/group.h>
+#include <weft/histogram.h>
 #include <weft/resolver.h>
 
 WEFT_BEGIN_DECLS
@@ -102,6 +103,13 @@ typedef struct weft_channel_stats {
     uint64_t connects, connect_failures, moved; /* unsent calls that moved on */
 } weft_channel_stats;
 WEFT_API weft_channel_stats weft_channel_get_stats(const weft_channel *channel);
+
+/* How long the calls took that stats.calls counts, however they ended: from
+ * their start until the callback began that read their end, so what
+ * weft_result's phases add up to.  Writes *out, 18 KB.  ENOENT: there is no
+ * channel, or none on this thread. */
+WEFT_API weft_status weft_channel_get_latency(const weft_channel *channel,
+                                              weft_histogram *out);
 
 /* What the channel knows of one endpoint; borrowed for the callback. */
 typedef struct weft_endpoint_stats {

@@ -8,6 +8,7 @@
 
 #include <weft/call.h>
 #include <weft/group.h>
+#include <weft/histogram.h>
 #include <weft/plugin.h>
 #include <weft/pool.h>
 
@@ -200,6 +201,17 @@ typedef struct weft_server_stats {
                                handler has not answered yet */
 } weft_server_stats;
 WEFT_API weft_server_stats weft_server_get_stats(const weft_server *server);
+
+/* How long the calls of a method took ("/package.Service/Method"; NULL: all,
+ * the fallback's too) on all loops, however they ended: from when the callback
+ * began that read the request until the round of the loop ended in which the
+ * call did, its reply written.  So handler, pool and queueing behind others of
+ * the round count, and the network does not.  Calls that got no handler do not,
+ * and those of the present round not yet.  Writes *out, 18 KB.  ENOENT: there
+ * is no such method, or no server. */
+WEFT_API weft_status weft_server_get_latency(const weft_server *server,
+                                             const char *path,
+                                             weft_histogram *out);
 
 WEFT_END_DECLS
 
