@@ -232,6 +232,8 @@ static int teardown(void **state)
 
 static void calls_are_made_and_answered_on_their_own_loop(void **state)
 {
+    static weft_histogram latency;
+
     (void)state;
     open_channel("told:///x", NULL);
     call_on_each_loop(CALLS);
@@ -240,6 +242,8 @@ static void calls_are_made_and_answered_on_their_own_loop(void **state)
     assert_int_equal(atomic_load(&servers[0].handled), LOOPS * CALLS);
     /* The first loop's part has a connection of its own, and its own count. */
     assert_int_equal(weft_channel_get_stats(channel).calls, CALLS);
+    assert_int_equal(weft_channel_get_latency(channel, &latency), WEFT_OK);
+    assert_int_equal(weft_histogram_count(&latency), CALLS);
     assert_int_equal(weft_server_get_stats(servers[0].server).connections,
                      LOOPS);
 }
@@ -321,7 +325,8 @@ static void a_channel_may_be_closed_without_a_call(void **state)
 }
 
 typedef struct stranger {
-    weft_status bytes_status, stub_status;
+    weft_status bytes_status, stub_status, latency_status;
+    weft_histogram latency;
     bool called_back;
 } stranger;
 
@@ -348,6 +353,7 @@ static void *call_from_outside(void *arg)
     me->bytes_status = weft_call_bytes(
         channel, NULL, "/helloworld.Greeter/SayHello", "", 0, on_result, NULL);
     helloworld__greeter__say_hello(&stub.base, &in, on_refused, me);
+    me->latency_status = weft_channel_get_latency(channel, &me->latency);
     return NULL;
 }
 
@@ -361,6 +367,7 @@ static void other_threads_are_refused(void **state)
     assert_int_equal(pthread_create(&thread, NULL, call_from_outside, &me), 0);
     pthread_join(thread, NULL);
     assert_int_equal(me.bytes_status, WEFT_ESTATE);
+    assert_int_equal(me.latency_status, WEFT_ENOENT);
     assert_true(me.called_back);
     assert_int_equal(me.stub_status, WEFT_FAILED_PRECONDITION);
 }
