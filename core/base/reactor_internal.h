@@ -28,14 +28,17 @@ typedef struct weft__batch {
 #define WEFT__WHEEL_BITS 6
 #define WEFT__WHEEL_SLOTS (1 << WEFT__WHEEL_BITS)
 #define WEFT__WHEEL_LEVELS 11 /* 11 * 6 bits: every due time there is */
+#define WEFT__WHEEL_ROWS (2 * WEFT__WHEEL_LEVELS) /* those of W4 as well */
 typedef struct weft__wheel {
     uint64_t elapsed_ms; /* every slot up to here has been emptied */
     uint64_t armed_ms; /* what the libevent timer waits for; UINT64_MAX: off */
     size_t count;      /* armed timers */
     weft__timer_link ready;  /* were due when they were started */
     weft__timer_link firing; /* taken from their slot, to run or to move on */
-    uint64_t occupied[WEFT__WHEEL_LEVELS]; /* a bit for each slot in use */
-    weft__timer_link slots[WEFT__WHEEL_LEVELS][WEFT__WHEEL_SLOTS];
+    uint64_t ahead_ms;       /* W4: the turn that is prepared; 0: none */
+    weft__timer_link ahead_ready;
+    uint64_t occupied[WEFT__WHEEL_ROWS]; /* a bit for each slot in use */
+    weft__timer_link slots[WEFT__WHEEL_ROWS][WEFT__WHEEL_SLOTS];
     void (*bare_fn)(weft__alarm *alarm); /* of alarms without a weft_timer */
     const char *bare_name;
 } weft__wheel;

@@ -13,9 +13,17 @@
  *      far the clock has jumped, and timers of the same millisecond fire in
  *      the order of their start.
  *
- *  W3. Whoever is not in a slot is in `ready` or `firing`; a timer that a
- *      callback starts with a delay of 0 waits in `ready` for the next
- *      wake-up.
+ *  W3. Whoever is not in a slot is in `ready`, `ahead_ready` or `firing`; a
+ *      timer that a callback starts with a delay of 0 waits in `ready` for the
+ *      next wake-up.
+ *
+ *  W4. What levels 0 and 1 hold is a turn, 4096 ms.  All timers of the next
+ *      turn are in one slot of a level above.  If there may be many, each
+ *      wake-up before it begins moves some of them to rows of their own, where
+ *      W1 will have them at ahead_ms, when the turn begins: or all would have
+ *      to move before the first one fires.  Then the rows become the wheel's,
+ *      whose own are empty by W2, and what is left in the slot follows.  It was
+ *      started later, so the order stays.
  *
  * A timer is touched once per level at most, where the plain hashed wheel
  * visits one that is far off in each revolution, and wakes the process for it.
@@ -38,7 +46,13 @@ enum {
     /* Work per wake-up, then the loop sees to others. */
     BUDGET = 8192,
     FIRE_COST = 16, /* as against 1 for moving down a level */
-    LOOK_AHEAD = 32
+    LOOK_AHEAD = 32,
+
+    /* W4. */
+    TURN_LEVEL = 2,
+    TURN_MS = 1 << TURN_LEVEL * WEFT__WHEEL_BITS,
+    AHEAD = 2048,   /* moved per wake-up; with fewer timers, none is */
+    AHEAD_MS = 1024 /* before its turn begins a timer wakes the wheel */
 };
 
 #define NS_PER_MS 1000000u
@@ -84,19 +98,34 @@ static weft_timer *timer_of(weft__alarm *alarm)
     return (weft_timer *)alarm;
 }
 
+/* The level and the slot there of a time after elapsed_ms. */
+WEFT__INLINE unsigned level_of(uint64_t ms, uint64_t elapsed_ms, unsigned *slot)
+{
+    uint64_t differs = ms ^ elapsed_ms;
+    unsigned level =
+        (63u - (unsigned)__builtin_clzll(differs)) / WEFT__WHEEL_BITS;
+
+    *slot = (unsigned)(ms >> (level * WEFT__WHEEL_BITS)) % WEFT__WHEEL_SLOTS;
+    return level;
+}
+
+WEFT__INLINE void append(weft__wheel *w, unsigned row, unsigned slot,
+                         weft__alarm *alarm)
+{
+    list_append(&w->slots[row][slot], &alarm->link);
+    w->occupied[row] |= UINT64_C(1) << slot;
+}
+
 WEFT__INLINE void place(weft__wheel *w, weft__alarm *alarm)
 {
-    uint64_t due_ms = alarm->due_ms, differs = due_ms ^ w->elapsed_ms;
     unsigned level, slot;
 
-    if (due_ms <= w->elapsed_ms) {
+    if (alarm->due_ms <= w->elapsed_ms) {
         list_append(&w->ready, &alarm->link);
         return;
     }
-    level = (63u - (unsigned)__builtin_clzll(differs)) / WEFT__WHEEL_BITS;
-    slot = (unsigned)(due_ms >> (level * WEFT__WHEEL_BITS)) % WEFT__WHEEL_SLOTS;
-    list_append(&w->slots[level][slot], &alarm->link);
-    w->occupied[level] |= UINT64_C(1) << slot;
+    level = level_of(alarm->due_ms, w->elapsed_ms, &slot);
+    append(w, level, slot, alarm);
 }
 
 /* Clears the bit of a slot, which its head tells; no-op for the other lists. */
@@ -104,8 +133,7 @@ static void vacate(weft__wheel *w, const weft__timer_link *head)
 {
     const weft__timer_link *first = &w->slots[0][0];
 
-    if (head >= first &&
-        head < first + WEFT__WHEEL_LEVELS * WEFT__WHEEL_SLOTS) {
+    if (head >= first && head < first + WEFT__WHEEL_ROWS * WEFT__WHEEL_SLOTS) {
         size_t i = (size_t)(head - first);
 
         w->occupied[i / WEFT__WHEEL_SLOTS] &=
@@ -125,6 +153,16 @@ static void unlink_alarm(weft__wheel *w, weft__alarm *alarm)
         vacate(w, next);
 }
 
+/* The slot of the next turn, W4. */
+static weft__timer_link *turn_slot(weft__wheel *w, uint64_t *begins_ms)
+{
+    unsigned level, slot;
+
+    *begins_ms = (w->elapsed_ms | (TURN_MS - 1)) + 1;
+    level = level_of(*begins_ms, w->elapsed_ms, &slot);
+    return &w->slots[level][slot];
+}
+
 /* The next slot in time.  Gives its head and the time at which it begins. */
 static weft__timer_link *next_slot(weft__wheel *w, uint64_t *begins_ms)
 {
@@ -135,6 +173,8 @@ static weft__timer_link *next_slot(weft__wheel *w, uint64_t *begins_ms)
         unsigned slot;
         uint64_t above;
 
+        if (level == TURN_LEVEL && w->ahead_ms != 0)
+            return turn_slot(w, begins_ms);
         if (w->occupied[level] == 0)
             continue;
         slot = (unsigned)__builtin_ctzll(w->occupied[level]);
@@ -148,17 +188,25 @@ static weft__timer_link *next_slot(weft__wheel *w, uint64_t *begins_ms)
     return NULL;
 }
 
-/* No later than the next timer is due; exact if few share its slot. */
-static uint64_t next_due_ms(weft__wheel *w)
+/* When a timer that is due then wakes the wheel: among many, before its turn.
+ */
+WEFT__INLINE uint64_t wakes_ms(const weft__wheel *w, uint64_t due_ms)
 {
-    uint64_t begins_ms, due_ms = UINT64_MAX;
-    const weft__timer_link *slot, *link;
+    uint64_t turn_ms = due_ms & ~(uint64_t)(TURN_MS - 1);
+
+    if (w->count <= AHEAD || turn_ms <= w->elapsed_ms)
+        return due_ms;
+    return turn_ms - AHEAD_MS > w->elapsed_ms ? turn_ms - AHEAD_MS
+                                              : w->elapsed_ms + 1;
+}
+
+/* No later than the first timer of a slot is due; exact if it has few. */
+static uint64_t first_due_ms(const weft__timer_link *slot, uint64_t begins_ms)
+{
+    const weft__timer_link *link;
+    uint64_t due_ms = UINT64_MAX;
     int n = 0;
 
-    if (!list_empty(&w->ready) || !list_empty(&w->firing))
-        return w->elapsed_ms;
-    if ((slot = next_slot(w, &begins_ms)) == NULL)
-        return UINT64_MAX;
     for (link = slot->next; link != slot; link = link->next) {
         const weft__alarm *alarm = (const weft__alarm *)link;
 
@@ -168,6 +216,25 @@ static uint64_t next_due_ms(weft__wheel *w)
             due_ms = alarm->due_ms;
     }
     return due_ms;
+}
+
+/* When there is something to do: no later than the next timer is due. */
+static uint64_t next_due_ms(weft__wheel *w)
+{
+    uint64_t begins_ms, due_ms, turn_ms;
+    const weft__timer_link *slot, *turn;
+
+    if (!list_empty(&w->ready) || !list_empty(&w->firing))
+        return w->elapsed_ms;
+    if ((slot = next_slot(w, &begins_ms)) == NULL)
+        return UINT64_MAX;
+    due_ms = begins_ms == w->ahead_ms
+                 ? begins_ms
+                 : wakes_ms(w, first_due_ms(slot, begins_ms));
+    turn = turn_slot(w, &turn_ms);
+    if (w->count <= AHEAD || list_empty(turn) || wakes_ms(w, turn_ms) > due_ms)
+        return due_ms;
+    return wakes_ms(w, turn_ms);
 }
 
 static WEFT__APART void arm_at(weft_loop *loop, uint64_t due_ms)
@@ -238,6 +305,51 @@ static void fire(weft_loop *loop, weft__alarm *alarm)
     weft__loop_span_end(loop);
 }
 
+/* W4: as much of the next turn as one wake-up may. */
+static void prepare_turn(weft__wheel *w)
+{
+    uint64_t begins_ms;
+    weft__timer_link *turn;
+    int n;
+
+    if (w->count <= AHEAD)
+        return;
+    turn = turn_slot(w, &begins_ms);
+    for (n = 0; n < AHEAD && !list_empty(turn); n++) {
+        weft__alarm *alarm = alarm_of(turn->next);
+        unsigned level, slot;
+
+        w->ahead_ms = begins_ms;
+        unlink_alarm(w, alarm);
+        if (alarm->due_ms == begins_ms) {
+            list_append(&w->ahead_ready, &alarm->link);
+            continue;
+        }
+        level = level_of(alarm->due_ms, begins_ms, &slot);
+        append(w, WEFT__WHEEL_LEVELS + level, slot, alarm);
+    }
+}
+
+/* W4: it begins. */
+static void begin_turn(weft__wheel *w)
+{
+    unsigned level;
+
+    w->ahead_ms = 0;
+    list_splice(&w->firing, &w->ahead_ready);
+    for (level = 0; level < WEFT__WHEEL_LEVELS; level++) {
+        unsigned row = WEFT__WHEEL_LEVELS + level;
+
+        w->occupied[level] |= w->occupied[row];
+        for (; w->occupied[row] != 0;
+             w->occupied[row] &= w->occupied[row] - 1) {
+            int slot = __builtin_ctzll(w->occupied[row]);
+
+            list_splice(&w->slots[level][slot], &w->slots[row][slot]);
+        }
+    }
+}
+
 void weft__wheel_expire(weft_loop *loop)
 {
     weft__wheel *w = &loop->wheel;
@@ -270,9 +382,12 @@ void weft__wheel_expire(weft_loop *loop)
             break;
         }
         w->elapsed_ms = begins_ms;
+        if (begins_ms == w->ahead_ms)
+            begin_turn(w);
         vacate(w, slot);
         list_splice(&w->firing, slot);
     }
+    prepare_turn(w);
     weft__wheel_arm(loop);
 }
 
@@ -294,15 +409,16 @@ static void on_wheel(evutil_socket_t fd, short what, void *arg)
 void weft__wheel_init(weft_loop *loop)
 {
     weft__wheel *w = &loop->wheel;
-    int level, slot;
+    int row, slot;
 
     w->elapsed_ms = loop->now_ns / NS_PER_MS;
     w->armed_ms = UINT64_MAX;
     list_init(&w->ready);
     list_init(&w->firing);
-    for (level = 0; level < WEFT__WHEEL_LEVELS; level++)
+    list_init(&w->ahead_ready);
+    for (row = 0; row < WEFT__WHEEL_ROWS; row++)
         for (slot = 0; slot < WEFT__WHEEL_SLOTS; slot++)
-            list_init(&w->slots[level][slot]);
+            list_init(&w->slots[row][slot]);
     if ((loop->wheel_fd = weft__sys_timer_new()) >= 0) {
         event_assign(&loop->wheel_event, loop->base, loop->wheel_fd,
                      EV_READ | EV_PERSIST, on_wheel, loop);
@@ -323,13 +439,14 @@ static void drop_all(weft__wheel *w, weft__timer_link *list)
 void weft__wheel_fini(weft_loop *loop)
 {
     weft__wheel *w = &loop->wheel;
-    uint64_t begins_ms;
-    weft__timer_link *slot;
+    int row, slot;
 
     drop_all(w, &w->ready);
     drop_all(w, &w->firing);
-    while ((slot = next_slot(w, &begins_ms)) != NULL)
-        drop_all(w, slot);
+    drop_all(w, &w->ahead_ready);
+    for (row = 0; row < WEFT__WHEEL_ROWS; row++)
+        for (slot = 0; slot < WEFT__WHEEL_SLOTS; slot++)
+            drop_all(w, &w->slots[row][slot]);
     w->count = 0;
     w->armed_ms = UINT64_MAX;
     weft__event_fini(&loop->wheel_event);
@@ -349,19 +466,24 @@ static void stop(weft_loop *loop, weft__alarm *alarm)
 WEFT__INLINE void start(weft_loop *loop, weft__alarm *alarm, uint64_t due_ms)
 {
     weft__wheel *w = &loop->wheel;
+    uint64_t wake_ms;
 
     if (weft__alarm_armed(alarm))
         stop(loop, alarm);
     /* An empty wheel may catch up with the clock, which saves moves later. */
-    if (w->count == 0 && list_empty(&w->firing) && w->elapsed_ms < loop->now_ms)
+    if (w->count == 0 && list_empty(&w->firing) &&
+        w->elapsed_ms < loop->now_ms) {
         w->elapsed_ms = loop->now_ms;
+        w->ahead_ms = 0;
+    }
     if (due_ms > MAX_DUE_MS)
         due_ms = MAX_DUE_MS;
     alarm->due_ms = due_ms & MAX_DUE_MS; /* says so to the compiler */
     place(w, alarm);
     w->count++;
-    if (due_ms < w->armed_ms)
-        arm_at(loop, due_ms);
+    wake_ms = wakes_ms(w, due_ms);
+    if (wake_ms < w->armed_ms)
+        arm_at(loop, wake_ms);
 }
 
 void weft__loop_set_alarm(weft_loop *loop, void (*fn)(weft__alarm *alarm),

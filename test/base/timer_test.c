@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <weft/timer.h>
 
+#include "reactor_internal.h"
+
 static test_loop t;
 
 static int setup(void **state)
@@ -341,8 +343,146 @@ static void work_spread_over_rounds_keeps_the_order_of_due_times(void **state)
     free(s);
 }
 
+static void on_count(weft_timer *timer, void *user)
+{
+    (void)timer;
+    (void)user;
+    fired++;
+}
+
+static void
+a_far_timer_wakes_the_loop_when_it_is_due_and_not_before(void **state)
+{
+    shot near, far;
+
+    (void)state;
+    shot_init(&near);
+    shot_init(&far);
+    weft_timer_start(&near.timer, 1);
+    weft_timer_start(&far.timer, 6000);
+    test_loop_advance(&t, 1);
+    assert_int_equal(near.times, 1);
+    assert_int_equal(t.loop->wheel.armed_ms, now_ms() + 5999);
+    weft_timer_stop(&far.timer);
+}
+
+/* So many timers that the wheel prepares its turns. */
+typedef struct crowd {
+    weft_timer timers[5000];
+} crowd;
+
+static crowd *crowd_new(weft_loop *loop, uint64_t due_ms)
+{
+    crowd *c = calloc(1, sizeof *c);
+
+    for (unsigned i = 0; i < sizeof c->timers / sizeof c->timers[0]; i++) {
+        weft_timer_init(&c->timers[i], loop, on_count, NULL);
+        weft_timer_start_at(&c->timers[i], due_ms);
+    }
+    return c;
+}
+
+static void crowd_free(crowd *c)
+{
+    for (unsigned i = 0; i < sizeof c->timers / sizeof c->timers[0]; i++)
+        weft_timer_stop(&c->timers[i]);
+    free(c);
+}
+
+static void in_a_crowd_the_same_millisecond_keeps_its_order(void **state)
+{
+    shot s[100];
+    crowd *c = crowd_new(t.loop, UINT64_MAX); /* the clock ends before */
+    unsigned i;
+
+    (void)state;
+    fired = 0;
+    for (i = 0; i < 100; i++) { /* due when a turn begins, and later in it */
+        shot_init(&s[i]);
+        weft_timer_start_at(&s[i].timer, 8192 + i / 50 * 3000u);
+        test_loop_advance(&t, 71);
+    }
+    assert_int_equal(fired, 0);
+    test_loop_advance(&t, 4000);
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(s[i].order, i);
+        assert_int_equal(s[i].at_ms, 8192 + i / 50 * 3000u);
+    }
+    crowd_free(c);
+}
+
+static void a_crowd_that_was_stopped_leaves_nothing_behind(void **state)
+{
+    crowd *c = crowd_new(t.loop, 4096);
+    shot a, b;
+
+    (void)state;
+    weft_fake_advance(&t.clock, 2100); /* the clock began at 1000 */
+    weft_loop_poll(t.loop);
+    crowd_free(c);
+    weft_fake_advance(&t.clock, 10000);
+    shot_init(&a);
+    shot_init(&b);
+    weft_timer_start(&a.timer, 100);
+    weft_timer_start(&b.timer, 9000);
+    test_loop_advance(&t, 100);
+    assert_int_equal(a.times, 1);
+    assert_int_equal(t.loop->wheel.armed_ms, now_ms() + 8900);
+    weft_timer_stop(&b.timer);
+}
+
+/* N timers over 5 s, the last first; to what the clock is to be set is asked
+ * each time.  Whatever is due must have fired after one round. */
+static void no_deadline_waits_for_others(uint64_t first_ms,
+                                         uint64_t (*next_ms)(void))
+{
+    enum { N = 100000, SPREAD_MS = 5000 };
+    weft_timer *timers = calloc(N, sizeof *timers);
+    unsigned i;
+
+    fired = 0;
+    assert_non_null(timers);
+    for (i = 0; i < N; i++) {
+        weft_timer_init(&timers[i], t.loop, on_count, NULL);
+        weft_timer_start_at(&timers[i],
+                            first_ms + SPREAD_MS - 1 - i / (N / SPREAD_MS));
+    }
+    while (fired < N) {
+        uint64_t due;
+
+        t.clock.ns = next_ms() * 1000000u;
+        due = now_ms() < first_ms ? 0 : now_ms() - first_ms + 1;
+        assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
+        assert_int_equal(fired, due * (N / SPREAD_MS));
+    }
+    free(timers);
+}
+
+static uint64_t each_millisecond(void)
+{
+    return now_ms() + 1;
+}
+
+static void where_turns_meet_none_of_many_timers_waits(void **state)
+{
+    (void)state;
+    no_deadline_waits_for_others(10000, each_millisecond);
+}
+
+static uint64_t when_the_wheel_wakes(void)
+{
+    return t.loop->wheel.armed_ms;
+}
+
+static void many_timers_wake_an_idle_loop_before_their_turn(void **state)
+{
+    (void)state;
+    no_deadline_waits_for_others(10000, when_the_wheel_wakes);
+    no_deadline_waits_for_others(5 * 4096 - 10, when_the_wheel_wakes);
+}
+
 /* Against a list of due times: random starts, stops and steps of the clock. */
-static void a_random_run_agrees_with_a_plain_list(void **state)
+static void agrees_with_a_plain_list(void)
 {
     enum { N = 300 };
     shot s[N];
@@ -351,7 +491,6 @@ static void a_random_run_agrees_with_a_plain_list(void **state)
     uint64_t x = 42;
     int step, i;
 
-    (void)state;
     for (i = 0; i < N; i++)
         shot_init(&s[i]);
     for (step = 0; step < 20000; step++) {
@@ -384,11 +523,19 @@ static void a_random_run_agrees_with_a_plain_list(void **state)
         weft_timer_stop(&s[i].timer);
 }
 
-static void on_count(weft_timer *timer, void *user)
+static void a_random_run_agrees_with_a_plain_list(void **state)
 {
-    (void)timer;
-    (void)user;
-    fired++;
+    (void)state;
+    agrees_with_a_plain_list();
+}
+
+static void in_a_crowd_it_agrees_as_well(void **state)
+{
+    crowd *c = crowd_new(t.loop, UINT64_MAX); /* the clock ends before */
+
+    (void)state;
+    agrees_with_a_plain_list();
+    crowd_free(c);
 }
 
 static void a_million_timers_all_fire(void **state)
@@ -416,9 +563,13 @@ static void closing_the_loop_disarms_what_is_left(void **state)
 {
     test_loop mine;
     shot a, b;
+    crowd *first, *then;
 
     (void)state;
     test_loop_init(&mine);
+    first = crowd_new(mine.loop, 4096);
+    then = crowd_new(mine.loop, 4200);
+    test_loop_advance(&mine, 3090); /* the clock began at 1000 */
     shot_init(&a);
     shot_init(&b);
     a.timer.loop = b.timer.loop = mine.loop;
@@ -427,7 +578,11 @@ static void closing_the_loop_disarms_what_is_left(void **state)
     test_loop_fini(&mine);
     assert_false(weft_timer_armed(&a.timer));
     assert_false(weft_timer_armed(&b.timer));
+    assert_false(weft_timer_armed(&first->timers[0]));
+    assert_false(weft_timer_armed(&then->timers[0]));
     weft_timer_stop(&b.timer); /* touches no loop */
+    crowd_free(first);
+    crowd_free(then);
 }
 
 static void the_real_clock_fires_timers_too(void **state)
@@ -465,7 +620,13 @@ int main(void)
         TEST(a_callback_may_start_another),
         TEST(work_per_wakeup_is_bounded),
         TEST(work_spread_over_rounds_keeps_the_order_of_due_times),
+        TEST(a_far_timer_wakes_the_loop_when_it_is_due_and_not_before),
+        TEST(in_a_crowd_the_same_millisecond_keeps_its_order),
+        TEST(a_crowd_that_was_stopped_leaves_nothing_behind),
+        TEST(where_turns_meet_none_of_many_timers_waits),
+        TEST(many_timers_wake_an_idle_loop_before_their_turn),
         TEST(a_random_run_agrees_with_a_plain_list),
+        TEST(in_a_crowd_it_agrees_as_well),
         TEST(a_million_timers_all_fire),
         TEST(closing_the_loop_disarms_what_is_left),
         TEST(the_real_clock_fires_timers_too),
