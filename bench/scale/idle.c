@@ -8,8 +8,7 @@
  * several processes and source addresses.  The server's memory is compared with
  * what it was after the first WARM_UP ones.
  *
- * The others are echo_client() of bench/echo at a fixed rate; they are measured
- * alone, then beside the idle ones. */
+ * The others (latency.c) are measured alone, then beside the idle ones. */
 #include "scale.h"
 
 #include <arpa/inet.h>
@@ -17,11 +16,9 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <weft/log.h>
 
 #define WARM_UP 500
 #define HOLDERS 8
@@ -43,13 +40,6 @@ static shared *all;
 
 /* ---- The server ---- */
 
-static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
-                      Bench__EchoMessage_Closure reply, void *call)
-{
-    (void)self;
-    reply(in, call);
-}
-
 static void look(weft_timer *timer, void *user)
 {
     struct mallinfo2 info;
@@ -66,7 +56,6 @@ static void look(weft_timer *timer, void *user)
 
 static void serve(void *arg)
 {
-    static Bench__Echo_Service echo = BENCH__ECHO__INIT(echo_);
     weft_server_conf conf = {.max_connections = UINT32_MAX - 1};
     weft_server *server;
     weft_timer timer;
@@ -74,13 +63,9 @@ static void serve(void *arg)
 
     (void)arg;
     scale_be_first();
-    weft_log_set_level(WEFT_LOG_ERROR);
-    weft_loop_new(&loop, NULL);
-    weft_server_new(&server, loop, &conf);
-    weft_server_add_service(server, &echo.base);
+    server = scale_server(&loop, &conf, &scale_echo.base);
     weft_timer_init(&timer, loop, look, NULL);
     weft_timer_start(&timer, 0);
-    others->server_pid = getpid();
     scale_listen(server, &others->port);
     weft_loop_run(loop);
 }
@@ -158,13 +143,6 @@ static pid_t start_holder(uint32_t i, uint32_t connections)
 
 /* ---- Rounds ---- */
 
-static void call(void *arg)
-{
-    (void)arg;
-    scale_be_first();
-    echo_client(others);
-}
-
 /* Of the others, in us. */
 typedef struct latency {
     double p50, p99;
@@ -172,16 +150,9 @@ typedef struct latency {
 
 static latency measure(void)
 {
-    pid_t client;
-
-    memset(&others->latency, 0, sizeof(others->latency));
-    others->calls = others->failed = others->not_begun = 0;
-    client = scale_fork(SCALE_CLIENT_CPU, call, NULL);
-    scale_wait_exit(client, others->load.measured_ms + 10000, "no client");
-    scale_check(others->failed == 0, "calls have failed");
-    return (latency){
-        (double)weft_histogram_quantile_ns(&others->latency, 0.5) / 1e3,
-        (double)weft_histogram_quantile_ns(&others->latency, 0.99) / 1e3};
+    scale_others_call(others);
+    return (latency){scale_others_us(others, 0.5),
+                     scale_others_us(others, 0.99)};
 }
 
 static uint32_t most_connections(void)
@@ -206,16 +177,10 @@ int main(int argc, char **argv)
     double rss, heap;
 
     n = n == 0 || n > most ? most : n;
-    others = scale_share(sizeof(*others));
     all = scale_share(sizeof(*all));
-    others->load = (echo_load){.connections = 8,
-                               .in_flight = 64,
-                               .payload_bytes = 32,
-                               .warm_up_ms = 200,
-                               .measured_ms = scale_arg(argc, argv, 2, 3000),
-                               .rate = scale_arg(argc, argv, 3, 1000)};
-    server = scale_fork(SCALE_SERVER_CPU, serve, NULL);
-    scale_wait_port(&others->port);
+    others = scale_others(scale_arg(argc, argv, 2, 3000),
+                          scale_arg(argc, argv, 3, 1000));
+    server = scale_others_server(others, serve, NULL);
     alone = measure();
     holders[HOLDERS] = start_holder(HOLDERS, WARM_UP);
     scale_wait(&all->holders[HOLDERS].ready, 30000, "no connections");

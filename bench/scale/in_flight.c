@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <weft/log.h>
 
 #define MESSAGE_BYTES 32
 #define PER_CONNECTION 65536
@@ -88,10 +87,7 @@ static void serve(void *arg)
 
     (void)arg;
     scale_be_first();
-    weft_log_set_level(WEFT_LOG_ERROR);
-    weft_loop_new(&loop, NULL);
-    weft_server_new(&server, loop, &conf);
-    weft_server_add_service(server, &service.base);
+    server = scale_server(&loop, &conf, &service.base);
     scale_listen(server, &all->port);
     weft_loop_run(loop);
 }
@@ -156,15 +152,11 @@ static void call(void *arg)
                               .max_connections_per_endpoint =
                                   1 + all->calls / PER_CONNECTION,
                               .max_pending_bytes = UINT32_MAX - 1};
-    weft_channel *channel;
-    char target[32];
 
     (void)arg;
     scale_be_first();
     weft_loop_new(&c.loop, NULL);
-    scale_target(target, all->port);
-    weft_channel_new(&channel, c.loop, target, &conf);
-    c.stub = weft_stub_for(channel, &bench__echo__descriptor);
+    c.stub = scale_stub(c.loop, all->port, &conf);
     bench__echo__echo(&c.stub.base, &c.request, on_connected, NULL);
     scale_check(weft_loop_run_until(c.loop, &c.connected, 5000) == WEFT_OK,
                 "no connection");

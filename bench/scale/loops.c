@@ -25,13 +25,6 @@ typedef struct setting {
 static echo_shared *clients;
 static uint16_t *ports; /* by process */
 
-static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
-                      Bench__EchoMessage_Closure reply, void *call)
-{
-    (void)self;
-    reply(in, call);
-}
-
 static void pin_here(void *arg)
 {
     scale_pin(*(const int *)arg);
@@ -45,7 +38,6 @@ typedef struct place {
 
 static void serve(void *arg)
 {
-    static Bench__Echo_Service service = BENCH__ECHO__INIT(echo_);
     static const int cpus[CORES] = {0, 1};
     const place *p = arg;
     weft_server *server;
@@ -59,7 +51,7 @@ static void serve(void *arg)
         weft_loop_post(weft_group_loop(group, i), pin_here,
                        (void *)&cpus[(size_t)p->first + i]);
     weft_server_new_group(&server, group, NULL);
-    weft_server_add_service(server, &service.base);
+    weft_server_add_service(server, &scale_echo.base);
     scale_listen(server, p->port);
     weft_loop_run(loop);
 }

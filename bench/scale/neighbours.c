@@ -2,9 +2,8 @@
  *
  *     scale_neighbours [MEASURED_MS [CALLS_PER_S]]
  *
- * The others are echo_client() of bench/echo at a fixed rate, on connections of
- * their own.  They are measured alone, then beside a bad one, which gets what
- * the client leaves of its core, and so for each of these:
+ * The others (latency.c) are measured alone, then beside a bad one, which gets
+ * what their client leaves of its core, and so for each of these:
  *
  *   slow reader  asks for 8 replies of 1 MiB, and reads 256 KiB each 20 ms;
  *                also 200 of them, one of which does so each 5 ms
@@ -22,7 +21,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <weft/log.h>
 
 #define LARGE_BYTES 1048576
 #define LARGE_CALLS 8
@@ -32,13 +30,6 @@
 static echo_shared *others;
 
 /* ---- The server ---- */
-
-static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
-                      Bench__EchoMessage_Closure reply, void *call)
-{
-    (void)self;
-    reply(in, call);
-}
 
 static void large_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
                        Bench__EchoMessage_Closure reply, void *call)
@@ -53,19 +44,14 @@ static void large_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
 
 static void serve(void *arg)
 {
-    static Bench__Echo_Service echo = BENCH__ECHO__INIT(echo_);
     static Bench__Echo_Service large = BENCH__ECHO__INIT(large_);
     weft_server *server;
     weft_loop *loop;
 
     (void)arg;
     scale_be_first();
-    weft_log_set_level(WEFT_LOG_ERROR);
-    weft_loop_new(&loop, NULL);
-    weft_server_new(&server, loop, NULL);
-    weft_server_add_service(server, &echo.base);
+    server = scale_server(&loop, NULL, &scale_echo.base);
     weft_server_add_service_as(server, "bench.Large", &large.base);
-    others->server_pid = getpid();
     scale_listen(server, &others->port);
     weft_loop_run(loop);
 }
@@ -75,12 +61,8 @@ static void serve(void *arg)
 static weft_stub connect_to_server(weft_loop *loop)
 {
     weft_channel_conf conf = {.max_frame_bytes = 2 * LARGE_BYTES};
-    weft_channel *channel;
-    char target[32];
 
-    scale_target(target, others->port);
-    weft_channel_new(&channel, loop, target, &conf);
-    return weft_stub_for(channel, &bench__echo__descriptor);
+    return scale_stub(loop, others->port, &conf);
 }
 
 static void ask_again(const Bench__EchoMessage *reply, void *user)
@@ -224,53 +206,31 @@ static const struct {
 
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
-static void call(void *arg)
-{
-    (void)arg;
-    scale_be_first();
-    echo_client(others);
-}
-
 /* Of the others, in us. */
 typedef struct latency {
     double p50, p99, p999, server_busy;
 } latency;
 
-static double quantile_us(double share)
-{
-    return (double)weft_histogram_quantile_ns(&others->latency, share) / 1e3;
-}
-
 static latency measure(int which)
 {
-    pid_t server, bad = 0, client;
+    pid_t server = scale_others_server(others, serve, NULL), bad = 0;
 
-    memset(&others->latency, 0, sizeof(others->latency));
-    others->calls = others->failed = others->not_begun = 0;
-    others->port = 0;
-    server = scale_fork(SCALE_SERVER_CPU, serve, NULL);
-    scale_wait_port(&others->port);
     if (cases[which].run != NULL)
         bad = scale_fork(SCALE_CLIENT_CPU, cases[which].run, NULL);
-    client = scale_fork(SCALE_CLIENT_CPU, call, NULL);
-    scale_wait_exit(client, others->load.measured_ms + 10000, "no client");
+    scale_others_call(others);
     if (bad != 0)
         scale_kill(bad);
     scale_kill(server);
-    scale_check(others->failed == 0, "calls have failed");
-    return (latency){quantile_us(0.5), quantile_us(0.99), quantile_us(0.999),
+    return (latency){scale_others_us(others, 0.5),
+                     scale_others_us(others, 0.99),
+                     scale_others_us(others, 0.999),
                      others->server_us * 1e3 / (double)others->window_ns};
 }
 
 int main(int argc, char **argv)
 {
-    others = scale_share(sizeof(*others));
-    others->load = (echo_load){.connections = 8,
-                               .in_flight = 64,
-                               .payload_bytes = 32,
-                               .warm_up_ms = 200,
-                               .measured_ms = scale_arg(argc, argv, 1, 500),
-                               .rate = scale_arg(argc, argv, 2, 4000)};
+    others = scale_others(scale_arg(argc, argv, 1, 500),
+                          scale_arg(argc, argv, 2, 4000));
     for (int which = 1; which < CASES; which++) {
         latency alone = measure(0), beside = measure(which);
 

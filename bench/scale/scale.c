@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <weft/log.h>
 
 void scale_check(bool holds, const char *what)
 {
@@ -131,6 +132,27 @@ pid_t scale_probe_start(scale_probe *probe)
     return scale_fork(SCALE_SERVER_CPU, run_probe, probe);
 }
 
+static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
+                      Bench__EchoMessage_Closure reply, void *call)
+{
+    (void)self;
+    reply(in, call);
+}
+
+Bench__Echo_Service scale_echo = BENCH__ECHO__INIT(echo_);
+
+weft_server *scale_server(weft_loop **loop, const weft_server_conf *conf,
+                          ProtobufCService *service)
+{
+    weft_server *server;
+
+    weft_log_set_level(WEFT_LOG_ERROR);
+    weft_loop_new(loop, NULL);
+    weft_server_new(&server, *loop, conf);
+    weft_server_add_service(server, service);
+    return server;
+}
+
 static void on_start(weft_server *server, weft_status status,
                      const char *message, void *user)
 {
@@ -148,7 +170,13 @@ void scale_listen(weft_server *server, volatile uint16_t *port)
                 weft_server_error(server));
 }
 
-void scale_target(char target[32], uint16_t port)
+weft_stub scale_stub(weft_loop *loop, uint16_t port,
+                     const weft_channel_conf *conf)
 {
-    snprintf(target, 32, "127.0.0.1:%u", port);
+    weft_channel *channel;
+    char target[32];
+
+    snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+    weft_channel_new(&channel, loop, target, conf);
+    return weft_stub_for(channel, &bench__echo__descriptor);
 }

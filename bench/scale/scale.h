@@ -49,10 +49,31 @@ typedef struct scale_probe {
 } scale_probe;
 pid_t scale_probe_start(scale_probe *probe); /* scale_kill() */
 
+extern Bench__Echo_Service scale_echo; /* answers with what it is asked */
+
+/* A server of service that says no more than errors, on a loop of its own. */
+weft_server *scale_server(weft_loop **loop, const weft_server_conf *conf,
+                          ProtobufCService *service);
 /* Starts server on a port of its own, which goes to *port when it serves; or
  * dies. */
 void scale_listen(weft_server *server, volatile uint16_t *port);
-void scale_target(char target[32], uint16_t port);
+/* A stub of a channel to it. */
+weft_stub scale_stub(weft_loop *loop, uint16_t port,
+                     const weft_channel_conf *conf);
+
+/* ---- The latency of others (latency.c) ----
+ *
+ * Of calls at a fixed rate, from a process and connections of their own. */
+
+/* Shared; zero calls and no server yet. */
+echo_shared *scale_others(uint32_t measured_ms, uint32_t rate);
+/* Forks their server and waits until serve(arg) has set their port. */
+pid_t scale_others_server(echo_shared *others, void (*serve)(void *arg),
+                          void *arg);
+/* Makes the calls, and dies if one fails. */
+void scale_others_call(echo_shared *others);
+/* The time that this share of them took at most. */
+double scale_others_us(const echo_shared *others, double share);
 
 /* Dies with a sentence unless it holds. */
 void scale_check(bool holds, const char *what);

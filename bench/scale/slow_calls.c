@@ -2,17 +2,14 @@
  *
  *     scale_slow_calls [MEASURED_MS [CALLS_PER_S]]
  *
- * The quick ones are echo_client() of bench/echo at a fixed rate.  1 % as many
+ * The quick ones are the others of latency.c.  1 % as many
  * slow ones come from a process of their own, to a server whose handler burns
  * the CPU: on a pool in the background, on a pool like any other, and on the
  * loop.  Loop and pool share one core, the clients have the other. */
 #include "scale.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
-#include <weft/log.h>
 
 #define SLOW_NS 5000000
 
@@ -38,13 +35,6 @@ static uint64_t thread_cpu_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
-static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
-                      Bench__EchoMessage_Closure reply, void *call)
-{
-    (void)self;
-    reply(in, call);
-}
-
 static void slow_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
                       Bench__EchoMessage_Closure reply, void *call)
 {
@@ -58,7 +48,6 @@ static void slow_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
 
 static void serve(void *arg)
 {
-    static Bench__Echo_Service echo = BENCH__ECHO__INIT(echo_);
     static Bench__Echo_Service slow = BENCH__ECHO__INIT(slow_);
     const int *which = arg;
     weft_pool_conf conf = {.threads = 1,
@@ -67,15 +56,11 @@ static void serve(void *arg)
     weft_pool *pool;
     weft_loop *loop;
 
-    weft_log_set_level(WEFT_LOG_ERROR);
-    weft_loop_new(&loop, NULL);
     scale_check(weft_pool_new(&pool, &conf) == WEFT_OK, "no pool");
-    weft_server_new(&server, loop, NULL);
-    weft_server_add_service(server, &echo.base);
+    server = scale_server(&loop, NULL, &scale_echo.base);
     weft_server_add_service_as(server, "bench.Slow", &slow.base);
     if (cases[*which].pool)
         weft_server_offload(server, "/bench.Slow/Echo", pool);
-    quick->server_pid = getpid();
     scale_listen(server, &quick->port);
     weft_loop_run(loop);
 }
@@ -105,58 +90,35 @@ static void ask(weft_timer *timer, void *user)
 static void call_slow(void *arg)
 {
     slow_client c = {.every_ms = (uint32_t)(100e3 / quick->load.rate)};
-    weft_channel *channel;
     weft_loop *loop;
-    char target[32];
 
     (void)arg;
     weft_loop_new(&loop, NULL);
-    scale_target(target, quick->port);
-    weft_channel_new(&channel, loop, target, NULL);
-    c.stub = weft_stub_for(channel, &bench__echo__descriptor);
+    c.stub = scale_stub(loop, quick->port, NULL);
     c.stub.options.service = "bench.Slow";
     weft_timer_init(&c.timer, loop, ask, &c);
     weft_timer_start(&c.timer, 0);
     weft_loop_run(loop);
 }
 
-static void call_quick(void *arg)
-{
-    (void)arg;
-    scale_be_first();
-    echo_client(quick);
-}
-
 /* p99 of the quick ones in us. */
 static double measure(int which)
 {
-    pid_t server, other = 0, client;
+    pid_t server = scale_others_server(quick, serve, &which), other = 0;
 
-    memset(&quick->latency, 0, sizeof(quick->latency));
-    quick->calls = quick->failed = quick->not_begun = 0;
-    quick->port = 0;
-    server = scale_fork(SCALE_SERVER_CPU, serve, &which);
-    scale_wait_port(&quick->port);
     if (cases[which].slow)
         other = scale_fork(SCALE_CLIENT_CPU, call_slow, NULL);
-    client = scale_fork(SCALE_CLIENT_CPU, call_quick, NULL);
-    scale_wait_exit(client, quick->load.measured_ms + 10000, "no client");
+    scale_others_call(quick);
     if (other != 0)
         scale_kill(other);
     scale_kill(server);
-    scale_check(quick->failed == 0, "calls have failed");
-    return (double)weft_histogram_quantile_ns(&quick->latency, 0.99) / 1e3;
+    return scale_others_us(quick, 0.99);
 }
 
 int main(int argc, char **argv)
 {
-    quick = scale_share(sizeof(*quick));
-    quick->load = (echo_load){.connections = 8,
-                              .in_flight = 64,
-                              .payload_bytes = 32,
-                              .warm_up_ms = 200,
-                              .measured_ms = scale_arg(argc, argv, 1, 500),
-                              .rate = scale_arg(argc, argv, 2, 4000)};
+    quick = scale_others(scale_arg(argc, argv, 1, 500),
+                         scale_arg(argc, argv, 2, 4000));
     for (int which = 1; which < CASES; which++) {
         double alone = measure(0), beside = measure(which);
 
