@@ -229,6 +229,15 @@ static unsigned n_handled(void)
 
 #define run_while(condition) test_run_while(s.loop, condition)
 
+/* Calls on every loop that stay in flight until their end is told. */
+static void serve_held_calls(void)
+{
+    atomic_store(&s.hold_ms, -1);
+    serve(NULL);
+    call_on_many_connections();
+    run_while(n_handled() < s.called);
+}
+
 /* ---- Calls ---- */
 
 static void calls_reach_every_loop_and_are_summed_up(void **state)
@@ -285,10 +294,7 @@ static void
 calls_that_outlast_the_drain_are_cancelled_on_all_loops(void **state)
 {
     (void)state;
-    atomic_store(&s.hold_ms, -1);
-    serve(NULL);
-    call_on_many_connections();
-    run_while(n_handled() < s.called);
+    serve_held_calls();
     drain(20);
     assert_int_equal(s.drain_status, WEFT_DEADLINE_EXCEEDED);
     run_while(!s.all_back);
@@ -300,10 +306,7 @@ calls_that_outlast_the_drain_are_cancelled_on_all_loops(void **state)
 static void a_server_ends_at_once_on_all_loops(void **state)
 {
     (void)state;
-    atomic_store(&s.hold_ms, -1);
-    serve(NULL);
-    call_on_many_connections();
-    run_while(n_handled() < s.called);
+    serve_held_calls();
     weft_server_free(s.server);
     run_while(!s.all_back);
     assert_int_equal(s.failed, s.called);
@@ -312,10 +315,7 @@ static void a_server_ends_at_once_on_all_loops(void **state)
 static void the_end_of_the_group_ends_the_server_on_its_loops(void **state)
 {
     (void)state;
-    atomic_store(&s.hold_ms, -1);
-    serve(NULL);
-    call_on_many_connections();
-    run_while(n_handled() < s.called);
+    serve_held_calls();
     weft_group_free(s.group);
     /* The first loop's part goes on, and can be drained. */
     assert_int_equal(weft_server_get_state(s.server), WEFT_SERVER_SERVING);
