@@ -75,7 +75,10 @@ static weft_status start(void *self, weft_watch *watch)
 
 static void close_source(void *self)
 {
-    weft_timer_stop(&((source *)self)->timer);
+    source *s = self;
+
+    weft_timer_stop(&s->timer);
+    weft_endpoints_builder_free(s->builder);
 }
 
 static double cpu_ms(void)
