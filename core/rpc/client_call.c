@@ -10,23 +10,38 @@
 
 #define POOL_MAX 1024
 #define EXPIRE_AT_ONCE 512
+#define REPLY_EXTRA 80    /* bytes: its struct, its ends */
 #define ARENA_SLACK 65536 /* path, metadata and texts beside the messages */
 
 /* ---- Making ---- */
 
-static weft__client_call *record_get(weft_channel *ch)
+static weft__client_call *small_record(weft_channel *ch)
 {
     weft__client_call *call = ch->pool;
 
-    if (call != NULL) {
-        ch->pool = call->next;
-        ch->n_pool--;
-    } else if ((call = weft_malloc(sizeof(*call))) == NULL) {
+    if (call == NULL)
+        return weft_malloc(WEFT__CALL_BYTES);
+    ch->pool = call->next;
+    ch->n_pool--;
+    return call;
+}
+
+/* The request lies in the record, and its reply will in its place.  One that
+ * the wire does not copy has memory of its own (request.c). */
+static weft__client_call *record_get(weft_channel *ch, size_t request_bytes)
+{
+    bool large = request_bytes > WEFT__CALL_ARENA - REPLY_EXTRA &&
+                 request_bytes < WEFT__REF_BYTES;
+    size_t size = sizeof(weft__client_call) + request_bytes + REPLY_EXTRA;
+    weft__client_call *call =
+        large ? weft__loop_block_get(ch->loop, &size) : small_record(ch);
+
+    if (call == NULL)
         return NULL;
-    }
     memset(call, 0, offsetof(weft__client_call, channel));
-    weft__arena_init(&call->arena, ch->loop, call->first_chunk,
-                     sizeof(call->first_chunk),
+    call->room =
+        large ? (uint32_t)(size - sizeof(*call)) : (uint32_t)WEFT__CALL_ARENA;
+    weft__arena_init(&call->arena, ch->loop, call->first_chunk, call->room,
                      (size_t)ch->conf.max_decode_bytes +
                          ch->conf.max_frame_bytes + ARENA_SLACK);
     return call;
@@ -37,6 +52,10 @@ static void record_put(weft__client_call *call)
     weft_channel *ch = call->channel;
 
     weft__arena_fini(&call->arena);
+    if (call->room > WEFT__CALL_ARENA) {
+        weft__loop_block_put(ch->loop, call, sizeof(*call) + call->room);
+        return;
+    }
     if (ch->n_pool >= POOL_MAX) {
         weft_free(call);
         return;
@@ -164,7 +183,7 @@ static weft_status apply_options(weft__client_call *call,
 
 weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
                                   const weft_call_options *options,
-                                  const char **why)
+                                  size_t request_bytes, const char **why)
 {
     weft__client_call *call;
     weft_status st;
@@ -188,7 +207,7 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
             return st;
         *why = NULL;
     }
-    if ((call = record_get(ch)) == NULL)
+    if ((call = record_get(ch, request_bytes)) == NULL)
         return WEFT_ENOMEM;
     call->channel = ch;
     call->attempt.call = call;
@@ -570,11 +589,11 @@ static weft_status decode(weft__client_call *call,
     return st;
 }
 
-/* It has been answered and goes nowhere else: what has taken a block has room
- * for the reply. */
+/* It has been answered and goes nowhere else: where there was room for a large
+ * one there is room for the reply. */
 static inline void drop_request(weft__client_call *call)
 {
-    if (call->arena.blocks != NULL && call->shared == NULL)
+    if (call->room > WEFT__CALL_ARENA)
         weft__arena_give_back(&call->arena,
                               (void *)(uintptr_t)call->request.data,
                               call->request.len);

@@ -72,8 +72,8 @@ typedef enum weft__call_deadline {
     WEFT__DEADLINE_OWN  /* a timer of its own */
 } weft__call_deadline;
 
-/* A million calls may be in flight, so a record is small; the messages of small
- * calls lie in it. */
+/* A million calls may be in flight, so a record is small.  The messages of
+ * small calls lie in it; one for a larger request is larger by that. */
 #define WEFT__CALL_BYTES 784
 #define WEFT__CALL_ARENA 224
 
@@ -82,6 +82,7 @@ struct weft__client_call {
     weft_result result; /* first: weft_result_free() gets the call back */
     weft__client_call *wait_next, **wait_pprev;
     weft__call_place place;
+    uint32_t room; /* bytes of first_chunk */
     uint64_t handle;
 
     /* what is asked */
@@ -123,9 +124,9 @@ struct weft__client_call {
         weft__deferred completion; /* once it has ended */
     };
     weft_arena arena;
-    _Alignas(max_align_t) uint8_t first_chunk[WEFT__CALL_ARENA];
+    _Alignas(max_align_t) uint8_t first_chunk[]; /* CALL_ARENA, or more */
 };
-_Static_assert(sizeof(weft__client_call) <= WEFT__CALL_BYTES,
+_Static_assert(sizeof(weft__client_call) + WEFT__CALL_ARENA <= WEFT__CALL_BYTES,
                "a call's record has outgrown its size");
 
 /* ---- Connections ---- */
@@ -269,9 +270,10 @@ struct weft_channel {
 };
 
 /* client_call.c */
+/* With room for a request of so many bytes, and for a reply like it. */
 weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
                                   const weft_call_options *options,
-                                  const char **why);
+                                  size_t request_bytes, const char **why);
 /* Sends it or lets it wait; owns it from here on.  handle: see
  * weft_call_options. */
 void weft__client_call_start(weft__client_call *call, weft_handle *handle);

@@ -16,13 +16,13 @@ const weft_result *weft_current_result(void)
 /* A refused call has no record; its result gets one when it is kept. */
 static weft_result *keep_refusal(const weft_result *r)
 {
-    weft__client_call *copy = weft_calloc(1, sizeof(*copy));
+    weft__client_call *copy = weft_calloc(1, WEFT__CALL_BYTES);
     char *message;
 
     if (copy == NULL)
         return NULL;
-    weft__arena_init(&copy->arena, NULL, copy->first_chunk,
-                     sizeof(copy->first_chunk), 0);
+    weft__arena_init(&copy->arena, NULL, copy->first_chunk, WEFT__CALL_ARENA,
+                     0);
     message = weft_arena_strndup(&copy->arena, r->message, strlen(r->message));
     if (message == NULL) {
         weft_result_free(&copy->result);

@@ -6,8 +6,6 @@
 #include <weft/arena_internal.h>
 #include <weft/mem.h>
 
-#define REPLY_EXTRA 80 /* bytes: its struct, its ends */
-
 /* ---- Paths: "/package.Service/Method", made once per service ---- */
 
 static WEFT__COLD weft__paths *
@@ -95,15 +93,10 @@ static weft_status set_path(weft__client_call *call, const weft_stub *stub,
 
 /* ---- Requests ---- */
 
-/* A small one lies in the arena, and if it takes a block for that, its reply
- * will lie in its place: with room for what a reply has beside its bytes. */
 static uint8_t *alloc_request(weft__client_call *call, size_t len)
 {
-    if (len >= WEFT__REF_BYTES)
-        return weft__request_new(call, len);
-    if (len > WEFT__CALL_ARENA / 2)
-        weft__arena_reserve(&call->arena, len + REPLY_EXTRA);
-    return weft_arena_alloc(&call->arena, len);
+    return len >= WEFT__REF_BYTES ? weft__request_new(call, len)
+                                  : weft_arena_alloc(&call->arena, len);
 }
 
 /* Checks that the room is there before it is used. */
@@ -148,10 +141,10 @@ static weft_status prepare(weft__client_call **out, weft_channel *ch,
         *why = "the request is not of the method's type";
         return WEFT_EINVAL;
     }
-    st = weft__client_call_new(&call, ch, &stub->options, why);
+    size = weft__protobuf_size(request);
+    st = weft__client_call_new(&call, ch, &stub->options, size, why);
     if (st != WEFT_OK)
         return st;
-    size = weft__protobuf_size(request);
     if ((st = set_path(call, stub, method)) == WEFT_OK &&
         (st = reserve_request(call, size, &data, why)) == WEFT_OK) {
         weft__protobuf_pack(request, data, size);
@@ -192,6 +185,7 @@ weft_status weft_call_bytes(weft_channel *ch, const weft_call_options *options,
     weft__client_call *call;
     const char *why;
     uint8_t *copy;
+    size_t path_len;
     weft_status st;
 
     if (options == NULL)
@@ -202,11 +196,12 @@ weft_status weft_call_bytes(weft_channel *ch, const weft_call_options *options,
         return WEFT_EINVAL;
     if ((ch = weft__channel_here(ch)) == NULL)
         return WEFT_ESTATE;
-    st = weft__client_call_new(&call, ch, options, &why);
+    path_len = strlen(path);
+    st = weft__client_call_new(&call, ch, options, path_len + 1 + len, &why);
     if (st != WEFT_OK)
         return st;
-    call->path_len = strlen(path);
-    call->path = weft_arena_strndup(&call->arena, path, call->path_len);
+    call->path_len = path_len;
+    call->path = weft_arena_strndup(&call->arena, path, path_len);
     st = call->path == NULL ? WEFT_ENOMEM
                             : reserve_request(call, len, &copy, &why);
     if (st != WEFT_OK) {

@@ -5,6 +5,9 @@
 #include "client_script.h"
 #include "fail_nth.h"
 
+#include <stdlib.h>
+#include <weft/loop_internal.h>
+
 /* One whole life: channel, two calls, replies, close.  Whatever fails, each
  * callback runs once, nothing is left, and a failure says RESOURCE_EXHAUSTED or
  * that nobody could be reached. */
@@ -172,11 +175,59 @@ static void every_allocation_may_fail_once(void **state)
     assert_in_range(fail_each_allocation(one_life, NULL), 10, 500);
 }
 
+/* What calls take, apart from the output that they share. */
+static struct taken {
+    size_t blocks, bytes;
+} taken;
+
+static void *count_and_realloc(void *p, size_t size)
+{
+    if (p == NULL && size < WEFT__CHUNK_BYTES) {
+        taken.blocks++;
+        taken.bytes += size;
+    }
+    return realloc(p, size);
+}
+
+static void a_call_of_1_KiB_in_flight_takes_one_block(void **state)
+{
+    enum { CALLS = 32, BYTES = 1024 };
+    static const weft_mem_hooks counting_hooks = {.realloc = count_and_realloc,
+                                                  .free = free};
+    static outcome first, outcomes[CALLS];
+    fixture *f = *state;
+    char text[BYTES + 1];
+
+    memset(text, 'x', BYTES);
+    text[BYTES] = '\0';
+    call_with(&f->stub, "connects", &first);
+    until_calls(f, 1);
+    peer_reply(&f->p, 0, "x");
+    until_ended(f, &first);
+
+    weft_mem_set_hooks(&counting_hooks);
+    taken = (struct taken){0};
+    for (size_t i = 0; i < CALLS; i++) {
+        Helloworld__HelloRequest request = HELLOWORLD__HELLO_REQUEST__INIT;
+
+        request.msg = text;
+        helloworld__greeter__say_hello(&f->stub.base, &request, on_stub_reply,
+                                       &outcomes[i]);
+    }
+    weft_mem_set_hooks(NULL);
+    /* Beside them, tables that have grown with the calls. */
+    assert_in_range(taken.blocks, CALLS, CALLS + 8);
+    assert_in_range(taken.bytes, CALLS * BYTES, CALLS * (BYTES + 1024));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail_once),
         cmocka_unit_test(a_busy_channel_survives_each_failure),
+        cmocka_unit_test_setup_teardown(
+            a_call_of_1_KiB_in_flight_takes_one_block, fixture_setup,
+            fixture_teardown),
     };
     return cmocka_run_group_tests_name("client memory", tests, NULL, NULL);
 }
