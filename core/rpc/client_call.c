@@ -210,7 +210,6 @@ weft_status weft__client_call_new(weft__client_call **out, weft_channel *ch,
     if ((call = record_get(ch, request_bytes)) == NULL)
         return WEFT_ENOMEM;
     call->channel = ch;
-    call->attempt.call = call;
     call->started_ns = weft_loop_now_ns(ch->loop);
     call->result.message = call->result.peer = call->result.content_type = "";
     if ((st = apply_options(call, options, why)) != WEFT_OK) {

@@ -2,6 +2,7 @@
 #include "client_internal.h"
 
 #include <string.h>
+#include <weft/hint.h>
 #include <weft/mem.h>
 
 static void on_ready(weft__conn *conn, void *user)
@@ -59,6 +60,17 @@ static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
     weft__client_conn_check_idle(cc);
 }
 
+/* Replies come in rows, mostly in the order of their calls.  A record was last
+ * touched when its call was sent, which is long ago where many are in flight:
+ * the next one's is fetched while this one is seen to. */
+static inline void fetch_next(const weft__attempts *t, weft__stream_id stream)
+{
+    const weft__attempt *next = weft__attempts_near(t, stream + 1);
+
+    if (next != NULL)
+        weft__fetch(weft__call_of(next), sizeof(weft__client_call));
+}
+
 static void on_event(weft__conn *conn, const weft__wire_event *event,
                      void *user)
 {
@@ -80,7 +92,8 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
     if ((event->parts & (WEFT__END | WEFT__RESET)) == 0 ||
         (a = weft__attempts_find(&cc->attempts, event->stream)) == NULL)
         return;
-    call = a->call;
+    fetch_next(&cc->attempts, event->stream);
+    call = weft__call_of(a);
     if ((event->parts & WEFT__RESET) && event->unprocessed &&
         event->status == WEFT_UNAVAILABLE) {
         weft__attempt_refused(a);
@@ -242,7 +255,7 @@ weft__client_conn *weft__client_conn_usable(weft__subchannel *sub)
 void weft__client_conn_abandon(weft__attempt *a, weft_status why)
 {
     weft__client_conn *cc = a->conn;
-    weft_channel *ch = a->call->channel;
+    weft_channel *ch = weft__call_of(a)->channel;
 
     if (cc->conn != NULL)
         weft__conn_reset(cc->conn, a->stream, why);

@@ -53,7 +53,6 @@ typedef enum weft__call_place {
 
 /* One try of a call at one endpoint. */
 typedef struct weft__attempt {
-    weft__client_call *call;
     weft__subchannel *sub;   /* NULL: not picked */
     weft__client_conn *conn; /* NULL: not sent */
     weft__stream_id stream;
@@ -128,6 +127,12 @@ struct weft__client_call {
 };
 _Static_assert(sizeof(weft__client_call) + WEFT__CALL_ARENA <= WEFT__CALL_BYTES,
                "a call's record has outgrown its size");
+
+static inline weft__client_call *weft__call_of(const weft__attempt *attempt)
+{
+    return (weft__client_call *)(void *)((char *)(uintptr_t)attempt -
+                                         offsetof(weft__client_call, attempt));
+}
 
 /* ---- Connections ---- */
 
@@ -311,6 +316,12 @@ void weft__attempts_add(weft__attempts *t, weft__attempt *a);
 void weft__attempts_remove(weft__attempts *t, weft__attempt *a);
 weft__attempt *weft__attempts_find(const weft__attempts *t,
                                    weft__stream_id stream);
+/* That of stream, mostly; NULL: it is not there. */
+static inline weft__attempt *weft__attempts_near(const weft__attempts *t,
+                                                 weft__stream_id stream)
+{
+    return t->buckets[stream & t->mask];
+}
 /* fn may remove a, and nothing else of t. */
 void weft__attempts_each(weft__attempts *t,
                          void (*fn)(weft__attempt *a, void *arg), void *arg);

@@ -54,7 +54,7 @@ void weft__wait_remove(weft__client_call *call)
 
 static void give_back(weft__attempt *a, weft_status status, uint64_t now)
 {
-    weft_channel *ch = a->call->channel;
+    weft_channel *ch = weft__call_of(a)->channel;
     weft__subchannel *sub = a->sub;
 
     a->sub = NULL;
@@ -72,7 +72,7 @@ static void give_back(weft__attempt *a, weft_status status, uint64_t now)
 void weft__attempt_release(weft__attempt *a, weft_status status)
 {
     weft__client_conn *cc = a->conn;
-    weft_channel *ch = a->call->channel;
+    weft_channel *ch = weft__call_of(a)->channel;
 
     if (cc != NULL) {
         weft__attempts_remove(&cc->attempts, a);
@@ -89,7 +89,7 @@ void weft__attempt_release(weft__attempt *a, weft_status status)
 /* Elsewhere, and never back: the server itself has refused it. */
 void weft__attempt_refused(weft__attempt *a)
 {
-    weft__client_call *call = a->call;
+    weft__client_call *call = weft__call_of(a);
 
     if (call->tried == NULL)
         call->tried = weft_arena_alloc(&call->arena,
@@ -104,7 +104,7 @@ void weft__attempt_refused(weft__attempt *a)
 void weft__attempt_lost(weft__attempt *a, weft_sent sent, weft_status status,
                         const char *why)
 {
-    weft__client_call *call = a->call;
+    weft__client_call *call = weft__call_of(a);
 
     weft__attempt_release(a, WEFT_UNAVAILABLE);
     call->refused |= sent == WEFT_SENT_REFUSED;

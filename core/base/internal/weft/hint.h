@@ -3,6 +3,8 @@
 #ifndef WEFT_HINT_H
 #define WEFT_HINT_H
 
+#include <stddef.h>
+
 /* Into its caller, whatever its size. */
 #define WEFT__INLINE static inline __attribute__((always_inline))
 
@@ -13,5 +15,13 @@
 /* Refusals and the like: apart, and out of the way, as is what leads to them:
  * a call that finds the kernel's code in the cache has few lines to load. */
 #define WEFT__COLD __attribute__((noinline, cold))
+
+/* Begins to fetch n bytes that will be read and written soon, and have not been
+ * for so long that they are in no near cache. */
+WEFT__INLINE void weft__fetch(const void *p, size_t n)
+{
+    for (size_t at = 0; at < n; at += 64)
+        __builtin_prefetch((const char *)p + at, 1);
+}
 
 #endif /* WEFT_HINT_H */
