@@ -63,7 +63,7 @@ static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
 /* Replies come in rows, mostly in the order of their calls.  A record was last
  * touched when its call was sent, which is long ago where many are in flight:
  * the next one's is fetched while this one is seen to. */
-static inline void fetch_next(const weft__attempts *t, weft__stream_id stream)
+WEFT__INLINE void fetch_next(const weft__attempts *t, weft__stream_id stream)
 {
     const weft__attempt *next = weft__attempts_near(t, stream + 1);
 
