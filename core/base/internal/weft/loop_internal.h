@@ -123,7 +123,7 @@ void weft__loop_span_end(weft_loop *loop);
 /* Fixed chunks for output and small buffers, kept on a bounded free list. */
 #define WEFT__CHUNK_BYTES 16384
 /* More of them would not stay in the cache until they are written. */
-#define WEFT__CHUNKS_WARM 4
+#define WEFT__CHUNKS_WARM 8
 void *weft__loop_chunk_get(weft_loop *loop); /* NULL: out of memory */
 void weft__loop_chunk_put(weft_loop *loop, void *memory);
 /* So many are in use that who holds one for output should write it now. */
