@@ -133,6 +133,9 @@ void weft__batch_run(weft_loop *loop)
     run(&loop->flushes_running);
     run(&loop->deferred_running);
     loop->batch_running = false;
+    /* Who queues himself again and again does not put off the others' end. */
+    if (loop->batch_queued && loop->times_end > loop->times)
+        weft__loop_settle_times(loop);
 }
 
 bool weft__batch_empty(const weft_loop *loop)

@@ -41,7 +41,7 @@ void weft__loop_leave(weft_loop *loop)
         return;
     weft__loop_read_clock(loop);
     if (loop->times_end > loop->times && !loop->batch_queued)
-        weft__loop_settle_times(loop);
+        weft__times_settle(loop, loop->now_ns);
     held_ns = loop->now_ns - loop->entered_ns;
     loop->lag.last_us = held_ns / 1000u;
     if (loop->lag.last_us > loop->lag.max_us)

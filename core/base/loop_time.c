@@ -8,9 +8,8 @@ void weft__times_init(weft_loop *loop)
     loop->times_end = loop->times;
 }
 
-void weft__loop_settle_times(weft_loop *loop)
+void weft__times_settle(weft_loop *loop, uint64_t now)
 {
-    uint64_t now = loop->now_ns;
     weft__time *t = loop->times, *end = loop->times_end;
 
     loop->times_end = t;
@@ -21,11 +20,16 @@ void weft__loop_settle_times(weft_loop *loop)
     }
 }
 
+/* The cached clock says when the callback began. */
+void weft__loop_settle_times(weft_loop *loop)
+{
+    weft__times_settle(loop, loop->conf.clock.now_ns(loop->conf.clock.user));
+}
+
 /* No end of a callback will tell: the application answers from an event of its
  * own.  Or there is room for no more. */
 static WEFT__APART weft__time *settle_now(weft_loop *loop, weft__time *t)
 {
-    weft__loop_touch(loop);
     weft__loop_settle_times(loop);
     return t;
 }

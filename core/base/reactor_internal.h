@@ -160,6 +160,7 @@ void weft__wheel_fini(weft_loop *loop);   /* leaves every timer disarmed */
 
 /* loop_time.c */
 void weft__times_init(weft_loop *loop);
+void weft__times_settle(weft_loop *loop, uint64_t now);
 
 /* loop_close.c */
 void weft__close_init(weft_loop *loop);

@@ -104,6 +104,40 @@ static void there_is_no_end_to_the_times_of_a_batch(void **state)
     assert_int_equal(weft_histogram_count(&h), 1000);
 }
 
+static void one_that_has_no_room_takes_its_time_too(void **state)
+{
+    weft_histogram full = {0};
+    unsigned n = 0;
+
+    (void)state;
+    weft__loop_enter(t.loop, "test");
+    weft_fake_advance(&t.clock, 5); /* in a handler */
+    while (weft_histogram_count(&full) == 0 && n++ < 1000)
+        weft__loop_time(t.loop, &full, weft_loop_now_ns(t.loop));
+    assert_int_equal(weft_histogram_count(&full), n);
+    assert_int_equal(weft_histogram_quantile_ns(&full, 0), 5 * MS);
+    weft__loop_leave(t.loop);
+}
+
+static void again(void *arg)
+{
+    weft__deferred *self = arg;
+
+    weft__loop_defer(t.loop, self, again, self);
+}
+
+static void who_comes_back_in_each_batch_does_not_put_it_off(void **state)
+{
+    weft__deferred self = {0};
+
+    (void)state;
+    begin(3);
+    weft__loop_defer(t.loop, &self, again, &self);
+    assert_int_equal(weft_loop_poll(t.loop), WEFT_OK);
+    assert_one_took(3);
+    weft__loop_undefer(t.loop, &self);
+}
+
 static void a_histogram_that_goes_is_left_alone(void **state)
 {
     (void)state;
@@ -139,6 +173,8 @@ int main(void)
         T(outside_of_callbacks_it_ends_at_once),
         T(what_joins_a_time_counts_with_it),
         T(there_is_no_end_to_the_times_of_a_batch),
+        T(one_that_has_no_room_takes_its_time_too),
+        T(who_comes_back_in_each_batch_does_not_put_it_off),
         T(a_histogram_that_goes_is_left_alone),
         cmocka_unit_test(on_a_base_of_the_application_s_too),
     };

@@ -71,7 +71,8 @@ void weft__loop_leave_last(weft_loop *loop);
 bool weft__loop_in_last(const weft_loop *loop);
 
 /* Times that end with the batch, when what it says has been written: the cached
- * clock stands still meanwhile, so the reading at a callback's end tells.  n
+ * clock stands still meanwhile, so the reading at a callback's end tells.  (A
+ * batch of more than 64 of them has room for no more: they end before.)  n
  * began at begun_ns and will count in `into`; then that is NULL. */
 typedef struct weft__time {
     weft_histogram *into;
