@@ -25,20 +25,17 @@ endif()
 
 # What a call runs through lies together, and refusals elsewhere, when the compiler
 # has seen which is which: script/profiled builds twice and trains in between.  What
-# it has not seen run is compiled as ever.  From the sizes that it saw copied, gcc
-# would choose "rep movs" for all, which takes longer to start than 1 KiB to copy.
+# it has not seen run is compiled as ever.  Of the values that it saw it makes no
+# use: for copies of many sizes gcc would choose "rep movs", which takes longer to
+# start than 1 KiB to copy.
 set(WEFT_PROFILE "" CACHE STRING "'generate' a profile of libweft, or 'use' it; gcc alone")
 set(WEFT_PROFILE_COMPILE)
 if(WEFT_PROFILE STREQUAL generate)
-  set(WEFT_PROFILE_COMPILE -fprofile-generate)
+  set(WEFT_PROFILE_COMPILE -fprofile-generate -fno-profile-values)
 elseif(WEFT_PROFILE STREQUAL use)
-  set(WEFT_PROFILE_COMPILE -fprofile-use -fprofile-partial-training -Wno-missing-profile
+  set(WEFT_PROFILE_COMPILE -fprofile-use -fprofile-partial-training -fno-profile-values
+    -Wno-missing-profile
     -Wno-error=coverage-mismatch) # of a function that has changed since: it has none
-  set(memcpy_strategy -mmemcpy-strategy=libcall:-1:noalign)
-  check_c_compiler_flag(${memcpy_strategy} WEFT_HAVE_MEMCPY_STRATEGY)
-  if(WEFT_HAVE_MEMCPY_STRATEGY)
-    list(APPEND WEFT_PROFILE_COMPILE ${memcpy_strategy})
-  endif()
 elseif(NOT WEFT_PROFILE STREQUAL "")
   message(FATAL_ERROR "WEFT_PROFILE is '${WEFT_PROFILE}'; it may be 'generate', 'use' or empty")
 endif()
