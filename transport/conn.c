@@ -187,7 +187,10 @@ static short wanted(const weft__conn *conn)
     default:
         return 0;
     }
-    return (short)((reads || (writes && s->write_wants_read) ? EV_READ : 0) |
+    return (short)(((reads && !s->read_wants_write) ||
+                            (writes && s->write_wants_read)
+                        ? EV_READ
+                        : 0) |
                    ((writes && !s->write_wants_read) ||
                             (reads && s->read_wants_write)
                         ? EV_WRITE

@@ -458,6 +458,33 @@ static void a_close_delivers_a_big_reply_past_unread_bytes(void **state)
     assert_int_equal(r.messages, 1);
 }
 
+/* As TLS does, once. */
+static weft_status write_before_read(weft__stream_socket *s,
+                                     const struct iovec *iov, int count,
+                                     size_t *n)
+{
+    s->read_wants_write = !s->read_wants_write;
+    return s->read_wants_write ? WEFT_EAGAIN
+                               : weft__fd_socket.readv(s, iov, count, n);
+}
+
+static void a_read_that_has_to_write_first_waits_for_that_alone(void **state)
+{
+    harness *h = *state;
+    recorder r = {.echo = true, .on_event = close_in_event};
+    weft__stream_socket_ops ops = weft__fd_socket;
+    int fd = server_of(h, &r);
+
+    ops.readv = write_before_read;
+    r.conn->socket.ops = &ops;
+    put_frame(fd, 'Q', 1, 10);
+    settle(h);
+    assert_int_equal(r.messages, 1);
+    close(fd); /* which a closing connection sees by reading, too */
+    settle(h);
+    assert_int_equal(r.closed, 1);
+}
+
 static void a_peer_that_does_not_read_holds_a_close_for_linger_ms(void **state)
 {
     harness *h = *state;
@@ -610,6 +637,7 @@ int main(void)
         T(a_server_that_only_asks_is_left),
         T(every_callback_may_close_and_is_told_once),
         T(a_close_delivers_a_big_reply_past_unread_bytes),
+        T(a_read_that_has_to_write_first_waits_for_that_alone),
         T(a_peer_that_does_not_read_holds_a_close_for_linger_ms),
         T(replies_that_are_queued_survive_the_peers_half_close),
         T(an_end_in_the_middle_of_a_frame_is_said),
