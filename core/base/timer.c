@@ -11,7 +11,8 @@
  *
  *  W2. So the next slot is the lowest bit of the lowest level in use, however
  *      far the clock has jumped, and timers of the same millisecond fire in
- *      the order of their start.
+ *      the order of their start: unless a wake-up has left some on their way
+ *      down, and a callback then starts one beside them.
  *
  *  W3. Whoever is not in a slot is in `ready`, `ahead_ready` or `firing`; a
  *      timer that a callback starts with a delay of 0 waits in `ready` for the

@@ -1,10 +1,11 @@
 /* weft/timer.h - one-shot timers on a loop.
  *
- * A hierarchical wheel (Varghese & Lauck, 1987, scheme 7) on one libevent
- * timer: start and stop are O(1) and allocate nothing, and a loop without
- * timers does not wake.  Resolution is 1 ms; by the loop's clock a timer is
- * never early. Timers due in the same millisecond run in the order in which
- * they were started. When the loop goes, timers that are still armed are
+ * A hierarchical wheel (Varghese & Lauck, 1987, scheme 7) that waits for one
+ * time at a time: start and stop are O(1) and allocate nothing, and a loop
+ * without timers does not wake.  Resolution is 1 ms; by the loop's clock a
+ * timer is never early.  Timers due in the same millisecond run in the order in
+ * which they were started, unless there were more to see to than one round of
+ * the loop does, some 500.  When the loop goes, timers that are still armed are
  * disarmed. */
 #ifndef WEFT_TIMER_H
 #define WEFT_TIMER_H
