@@ -74,7 +74,6 @@ static void link_out(weft__conn_share *share, weft__held *held)
 void weft__conn_unaccount(weft__conn *conn)
 {
     weft__conn_share *share = weft__conf_of(conn)->share;
-
     weft__held *held = conn->held;
 
     if (held == NULL || held->bytes == 0)
