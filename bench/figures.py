@@ -7,6 +7,7 @@ KINDS = {
     "bufferevent": "bufferevent + protobuf-c",
     "weft": "Weft",
     "weft:observed": "Weft, every call observed",
+    "weft:copied": "Weft, requests copied",
     "weft_plain": "Weft without a profile",
     "grpc": "gRPC C++, callback API",
     "thrift": "Thrift c_glib",

@@ -127,29 +127,31 @@ static inline weft__envelope weft__native_envelope(const weft__native *w,
 static inline uint8_t *
 weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
 {
-    size_t packed = payload->len - payload->tail_len;
+    size_t head = payload->len - payload->tail.len;
 
     if (payload->len == 0 && len == WEFT__V0_FILLER_BYTES) {
         memcpy(p, weft__v0_filler, len);
-    } else if (payload->pack != NULL) {
-        payload->pack(payload->message, p, packed);
-        if (len > packed)
-            memcpy(p + packed, payload->tail, payload->tail_len);
-    } else if (len > 0) {
-        memcpy(p, payload->data, len);
+        return p + len;
     }
+    if (payload->pack != NULL)
+        payload->pack(payload->message, p, head);
+    else if (len > 0 && head > 0)
+        memcpy(p, payload->data, head);
+    if (len > head)
+        memcpy(p + head, payload->tail.data, payload->tail.len);
     return p + len;
 }
 
 /* Its last bytes, which are sent from where they lie; empty: none. */
 static inline weft__slice weft__payload_lent(const weft__payload *payload)
 {
-    if (payload->tail_len > 0)
-        return (weft__slice){payload->tail, payload->tail_len};
-    if (payload->len >= WEFT__REF_BYTES && payload->data != NULL &&
-        payload->release != NULL)
-        return (weft__slice){payload->data, payload->len};
-    return (weft__slice){0};
+    weft__slice last = payload->tail;
+
+    if (last.len == 0 && payload->data != NULL)
+        last = (weft__slice){payload->data, payload->len};
+    return last.len >= WEFT__REF_BYTES && payload->release != NULL
+               ? last
+               : (weft__slice){0};
 }
 
 /* Runs release: all of it is written. */

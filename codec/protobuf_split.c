@@ -22,72 +22,66 @@ static bool is_candidate(const ProtobufCMessage *message,
                                                          : has != 0;
 }
 
-static const ProtobufCFieldDescriptor *longest(const ProtobufCMessage *message,
-                                               ProtobufCBinaryData *value)
+bool weft__protobuf_split_find(weft__protobuf_split *out,
+                               const ProtobufCMessage *message, size_t min)
 {
     const ProtobufCMessageDescriptor *desc = message->descriptor;
-    const ProtobufCFieldDescriptor *found = NULL;
     ProtobufCBinaryData v;
 
+    *out = (weft__protobuf_split){0};
     for (unsigned i = 0; i < desc->n_fields; i++) {
         const ProtobufCFieldDescriptor *f = &desc->fields[i];
 
         if (!is_candidate(message, f))
             continue;
         memcpy(&v, (const char *)message + f->offset, sizeof(v));
-        if (found != NULL && v.len <= value->len)
+        if (v.len < min || v.len <= out->lent.len || v.len > UINT32_MAX)
             continue;
-        found = f;
-        *value = v;
+        out->field = f;
+        out->lent = (weft__slice){v.data, v.len};
     }
-    return found;
-}
-
-/* A shallow copy in which f is not set. */
-static ProtobufCMessage *without(const ProtobufCMessage *message,
-                                 const ProtobufCFieldDescriptor *f,
-                                 weft_arena *arena)
-{
-    size_t size = message->descriptor->sizeof_message;
-    ProtobufCMessage *copy = weft_arena_alloc(arena, size);
-
-    if (copy == NULL)
-        return NULL;
-    memcpy(copy, message, size);
-    memset((char *)copy + f->offset, 0, sizeof(ProtobufCBinaryData));
-    if (f->quantifier_offset != 0)
-        memset((char *)copy + f->quantifier_offset, 0, sizeof(uint32_t));
-    return copy;
-}
-
-bool weft__protobuf_split_of(weft__protobuf_split *out,
-                             const ProtobufCMessage *message, size_t min,
-                             weft_arena *arena)
-{
-    ProtobufCBinaryData value = {0};
-    const ProtobufCFieldDescriptor *f = longest(message, &value);
-
-    if (f == NULL || value.len < min || value.len > UINT32_MAX)
-        return false;
-    *out = (weft__protobuf_split){.rest = without(message, f, arena),
-                                  .number = f->id,
-                                  .data = value.data,
-                                  .len = value.len};
-    return out->rest != NULL;
+    return out->field != NULL;
 }
 
 static uint64_t tag_of(const weft__protobuf_split *split)
 {
-    return (uint64_t)split->number << 3 | PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    return (uint64_t)split->field->id << 3 |
+           PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+}
+
+/* Of what stands right before the bytes that are lent. */
+static size_t head_size(const weft__protobuf_split *s)
+{
+    return weft__varint_size(tag_of(s)) + weft__varint_size(s->lent.len);
+}
+
+bool weft__protobuf_split_rest(weft__protobuf_split *split,
+                               const ProtobufCMessage *message, size_t size,
+                               weft_arena *arena)
+{
+    const ProtobufCFieldDescriptor *f = split->field;
+    size_t bytes = message->descriptor->sizeof_message;
+    ProtobufCMessage *rest;
+
+    if (size == head_size(split) + split->lent.len)
+        return true; /* nothing is left */
+    if ((rest = weft_arena_alloc(arena, bytes)) == NULL)
+        return false;
+    memcpy(rest, message, bytes);
+    memset((char *)rest + f->offset, 0, sizeof(ProtobufCBinaryData));
+    if (f->quantifier_offset != 0)
+        memset((char *)rest + f->quantifier_offset, 0, sizeof(uint32_t));
+    split->rest = rest;
+    return true;
 }
 
 void weft__protobuf_split_pack(const void *split, uint8_t *out, size_t size)
 {
     const weft__protobuf_split *s = split;
-    size_t rest =
-        size - weft__varint_size(tag_of(s)) - weft__varint_size(s->len);
+    size_t rest = size - head_size(s);
 
-    weft__protobuf_pack(s->rest, out, rest);
+    if (rest > 0)
+        weft__protobuf_pack(s->rest, out, rest);
     out = weft__varint_put(out + rest, tag_of(s));
-    (void)weft__varint_put(out, s->len);
+    (void)weft__varint_put(out, s->lent.len);
 }

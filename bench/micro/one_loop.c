@@ -2,9 +2,10 @@
  * for tools that count: callgrind, perf, strace, ltrace.
  *
  *     valgrind --tool=callgrind --toggle-collect=measured
- *         one_loop [CONNECTIONS [IN_FLIGHT [CALLS [BYTES [apart]]]]]
+ *         one_loop [CONNECTIONS [IN_FLIGHT [CALLS [BYTES [apart | copied]]]]]
  *
- * Connecting and warming up happen outside of measured().  With `apart` each
+ * Connecting and warming up happen outside of measured().  Requests of 1 KiB or
+ * more are lent, unless they are to be copied.  With `apart` each
  * side has a loop, and they take turns in serve() and ask(), over inproc://,
  * where nothing is ever under way: what one side costs is the same in each run,
  * and can be counted without the other. */
@@ -16,6 +17,8 @@
 #include <weft/weft.h>
 
 #include "echo.pb-c.h"
+
+enum { LENT_BYTES = 1024 }; /* as echo/weft.c does */
 
 typedef struct load {
     uint64_t started, done, failed, total;
@@ -34,6 +37,12 @@ static void echo_echo(Bench__Echo_Service *self, const Bench__EchoMessage *in,
 {
     (void)self;
     reply(in, call);
+}
+
+/* What is lent stays. */
+static void on_released(void *arg)
+{
+    (void)arg;
 }
 
 static void on_reply(const Bench__EchoMessage *reply, void *user)
@@ -122,6 +131,7 @@ int main(int argc, char **argv)
     uint32_t bytes = arg(argc, argv, 4, 32);
     load all = {.request = BENCH__ECHO_MESSAGE__INIT};
     bool apart = argc > 5 && strcmp(argv[5], "apart") == 0;
+    bool copied = argc > 5 && strcmp(argv[5], "copied") == 0;
     lane *lanes = calloc(connections, sizeof(*lanes));
     weft_server *server;
     char target[32] = "inproc:///echo";
@@ -150,6 +160,8 @@ int main(int argc, char **argv)
         weft_channel_new(&channel, all.client_loop, target, NULL);
         lanes[i].load = &all;
         lanes[i].stub = weft_stub_for(channel, &bench__echo__descriptor);
+        if (all.request.data.len >= LENT_BYTES && !copied)
+            lanes[i].stub.options.release = on_released;
     }
     begin(lanes, connections, in_flight, 4 * connections * in_flight);
     turns(&all, poll_loop, poll_loop);

@@ -548,16 +548,14 @@ static WEFT__APART weft_status copy_metadata(weft__client_call *call,
     return WEFT_OK;
 }
 
-/* Raw calls keep the bytes: a big frame's own block moves into the arena. */
-static weft_status keep_payload(weft__client_call *call,
-                                const weft__wire_event *event)
+/* Nothing of a reply is copied for a callback that runs now: it lies in a block
+ * of its own, which becomes the call's, or in the connection's buffer, from
+ * which weft_result_keep() takes it. */
+static void borrow(weft__client_call *call, const weft__wire_event *event)
 {
-    if (weft__wire_keep_block(event, &call->arena))
-        call->result.payload = event->payload.data;
-    else
-        call->result.payload = weft_arena_strndup(
-            &call->arena, event->payload.data, event->payload.len);
-    return call->result.payload != NULL ? WEFT_OK : WEFT_ENOMEM;
+    call->borrowed = weft__wire_keep_block(event, &call->arena)
+                         ? (weft__slice){0}
+                         : event->payload;
 }
 
 static weft_status decode(weft__client_call *call,
@@ -565,7 +563,8 @@ static weft_status decode(weft__client_call *call,
 {
     const weft_channel_conf *conf = &call->channel->conf;
     weft__decode_limits limits = {.depth = conf->max_decode_depth,
-                                  .memory = conf->max_decode_bytes};
+                                  .memory = conf->max_decode_bytes,
+                                  .borrow = true};
     ProtobufCMessage *message;
     weft_status st;
 
@@ -577,9 +576,12 @@ static weft_status decode(weft__client_call *call,
         *why = "its compression is not supported";
         return WEFT_EPROTO;
     }
-    if (call->output == NULL)
-        return keep_payload(call, event);
-    limits.borrow = weft__wire_keep_block(event, &call->arena);
+    borrow(call, event);
+    if (call->output == NULL) {
+        call->result.payload =
+            event->payload.len > 0 ? event->payload.data : (const uint8_t *)"";
+        return WEFT_OK;
+    }
     st = weft__protobuf_decode(call->output, event->payload.data,
                                event->payload.len, &limits, &call->arena,
                                &message, why);
@@ -605,6 +607,7 @@ void weft__client_call_answered(weft__client_call *call,
     const char *why = NULL;
     weft_status st;
 
+    deadline_stop(call);
     drop_request(call);
     r->sent = event->unprocessed ? WEFT_SENT_REFUSED : WEFT_SENT_MAYBE;
     r->raw_code = event->raw_code;

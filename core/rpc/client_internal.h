@@ -121,6 +121,8 @@ struct weft__client_call {
             weft__client_call *next, **pprev; /* channel->row */
         } row;
         weft__deferred completion; /* once it has ended */
+        weft__slice borrowed;      /* once it is answered: of the buffer that
+                                      the reply came in; empty: nothing */
     };
     weft_arena arena;
     _Alignas(max_align_t) uint8_t first_chunk[]; /* CALL_ARENA, or more */
@@ -296,10 +298,15 @@ void weft__client_call_answered(weft__client_call *call,
                                 const weft__wire_event *event);
 
 /* request.c */
-/* Memory for one of WEFT__REF_BYTES or more, which is then call->shared.  NULL:
- * there is none. */
-uint8_t *weft__request_new(weft__client_call *call, size_t len);
-/* Once more for the wire, until the payload's release. */
+/* Of so many bytes the caller may lend what he has; fewer are copied. */
+#define WEFT__LEND_BYTES 512
+/* Memory for the first n of the len bytes of one that is large or lent, which
+ * is call->shared then.  NULL: there is none. */
+uint8_t *weft__request_new(weft__client_call *call, size_t n, size_t len);
+/* The others; release(arg) is called once, when nobody needs them any more. */
+void weft__request_lend(weft__client_call *call, weft__slice lent,
+                        void (*release)(void *arg), void *arg);
+/* Once more for the wire, which may need it until payload->release. */
 void weft__request_share(weft__request *shared, weft__payload *payload);
 /* The call needs its shared one no longer. */
 void weft__request_drop(weft__client_call *call);

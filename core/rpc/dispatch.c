@@ -186,7 +186,7 @@ static send_outcome send_on(weft__client_call *call, weft__client_conn *cc,
     a->begin_bytes = weft__conn_bytes_end(cc->conn);
     st = weft__conn_request(cc->conn, &request, &a->stream);
     if (st != WEFT_OK) {
-        if (call->shared != NULL)
+        if (request.payload.release != NULL)
             request.payload.release(request.payload.arg);
         return not_sent(call, st, full);
     }

@@ -33,6 +33,25 @@ static weft_result *keep_refusal(const weft_result *r)
     return &copy->result;
 }
 
+/* From the buffer that the reply came in. */
+static bool take_bytes(weft__client_call *call)
+{
+    weft_result *r = &call->result;
+    weft__slice from = call->borrowed;
+    uint8_t *to;
+
+    if (from.len == 0)
+        return true;
+    if ((to = weft_arena_alloc(&call->arena, from.len)) == NULL)
+        return false;
+    memcpy(to, from.data, from.len);
+    if (call->output != NULL)
+        weft__protobuf_moved((ProtobufCMessage *)(uintptr_t)r->reply, from, to);
+    else
+        r->payload = to;
+    return true;
+}
+
 weft_result *weft_result_keep(void)
 {
     weft__client_call *call = weft__current_call;
@@ -52,6 +71,8 @@ weft_result *weft_result_keep(void)
             return NULL;
         r->peer = peer;
     }
+    if ((r->reply != NULL || r->payload != NULL) && !take_bytes(call))
+        return NULL;
     weft__arena_leave_loop(&call->arena);
     call->kept = true;
     return r;

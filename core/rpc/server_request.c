@@ -109,18 +109,17 @@ static void on_lent_written(void *arg)
 static void lend(weft__server_call *call, const ProtobufCMessage *message,
                  weft__protobuf_split *split, weft__payload *payload)
 {
-    if (!weft__protobuf_split_of(split, message, WEFT__REF_BYTES,
-                                 &call->arena) ||
-        split->len < call->arena.used / 2 ||
-        !weft__arena_owns(&call->arena, split->data, split->len))
+    if (!weft__protobuf_split_find(split, message, WEFT__REF_BYTES) ||
+        split->lent.len < call->arena.used / 2 ||
+        !weft__arena_owns(&call->arena, split->lent.data, split->lent.len) ||
+        !weft__protobuf_split_rest(split, message, payload->len, &call->arena))
         return;
     call->lends = true;
     *payload = (weft__payload){
         .len = payload->len,
         .pack = weft__protobuf_split_pack,
         .message = split,
-        .tail = split->data,
-        .tail_len = split->len,
+        .tail = split->lent,
         .release = on_lent_written,
         .arg = call,
     };

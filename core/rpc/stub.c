@@ -93,15 +93,10 @@ static weft_status set_path(weft__client_call *call, const weft_stub *stub,
 
 /* ---- Requests ---- */
 
-static uint8_t *alloc_request(weft__client_call *call, size_t len)
-{
-    return len >= WEFT__REF_BYTES ? weft__request_new(call, len)
-                                  : weft_arena_alloc(&call->arena, len);
-}
-
-/* Checks that the room is there before it is used. */
+/* Memory for the first n of its len bytes: all, or those that are not lent.
+ * Checks that the room is there before it is used. */
 static weft_status reserve_request(weft__client_call *call, size_t len,
-                                   uint8_t **data, const char **why)
+                                   size_t n, uint8_t **data, const char **why)
 {
     weft_channel *ch = call->channel;
 
@@ -113,24 +108,87 @@ static weft_status reserve_request(weft__client_call *call, size_t len,
         *why = "max_pending_bytes of requests are pending on this channel";
         return WEFT_ELIMIT;
     }
-    if ((*data = alloc_request(call, len)) == NULL)
+    *data = n < len || len >= WEFT__REF_BYTES
+                ? weft__request_new(call, n, len)
+                : weft_arena_alloc(&call->arena, len);
+    if (*data == NULL)
         return WEFT_ENOMEM;
     call->request = (weft__slice){*data, len};
     return WEFT_OK;
 }
 
-static weft_status prepare(weft__client_call **out, weft_channel *ch,
-                           const weft_stub *stub, unsigned method,
-                           const ProtobufCMessage *request, const char **why)
+static weft_status pack_all(weft__client_call *call,
+                            const ProtobufCMessage *request, size_t size,
+                            const char **why)
 {
-    const ProtobufCServiceDescriptor *service = stub->base.descriptor;
-    weft__client_call *call;
     uint8_t *data;
-    size_t size;
+    weft_status st = reserve_request(call, size, size, &data, why);
+
+    if (st == WEFT_OK)
+        weft__protobuf_pack(request, data, size);
+    return st;
+}
+
+/* All but what the caller lends. */
+static weft_status pack_rest(weft__client_call *call,
+                             const ProtobufCMessage *request, size_t size,
+                             weft__protobuf_split *split,
+                             const weft_call_options *o, const char **why)
+{
+    size_t n = size - split->lent.len;
+    uint8_t *data;
     weft_status st;
 
-    if (stub->options.handle != NULL)
-        *stub->options.handle = 0;
+    if ((st = reserve_request(call, size, n, &data, why)) != WEFT_OK)
+        return st;
+    if (!weft__protobuf_split_rest(split, request, size, &call->arena))
+        return WEFT_ENOMEM;
+    weft__protobuf_split_pack(split, data, n);
+    if (split->rest != NULL)
+        weft__arena_give_back(&call->arena, split->rest,
+                              request->descriptor->sizeof_message);
+    weft__request_lend(call, split->lent, o->release, o->release_arg);
+    return WEFT_OK;
+}
+
+/* Nothing of the request is needed, or not any more. */
+static void give_back(const weft_call_options *o)
+{
+    if (o->release != NULL)
+        o->release(o->release_arg);
+}
+
+/* lends: of the request, what split says. */
+static weft_status make(weft__client_call **out, weft_channel *ch,
+                        const weft_stub *stub, unsigned method,
+                        const ProtobufCMessage *request,
+                        weft__protobuf_split *split, bool lends,
+                        const char **why)
+{
+    const weft_call_options *o = &stub->options;
+    size_t size = weft__protobuf_size(request);
+    weft__client_call *call;
+    weft_status st;
+
+    st = weft__client_call_new(&call, ch, o, lends ? 0 : size, why);
+    if (st != WEFT_OK)
+        return st;
+    if ((st = set_path(call, stub, method)) == WEFT_OK &&
+        (st = lends ? pack_rest(call, request, size, split, o, why)
+                    : pack_all(call, request, size, why)) == WEFT_OK) {
+        call->output = stub->base.descriptor->methods[method].output;
+        *out = call;
+        return WEFT_OK;
+    }
+    weft__client_call_abort(call);
+    return st;
+}
+
+static weft_status check(const weft_stub *stub, unsigned method,
+                         const ProtobufCMessage *request, const char **why)
+{
+    const ProtobufCServiceDescriptor *service = stub->base.descriptor;
+
     if (service == NULL || method >= service->n_methods ||
         service->name == NULL) {
         *why = "the service has no such method";
@@ -141,18 +199,27 @@ static weft_status prepare(weft__client_call **out, weft_channel *ch,
         *why = "the request is not of the method's type";
         return WEFT_EINVAL;
     }
-    size = weft__protobuf_size(request);
-    st = weft__client_call_new(&call, ch, &stub->options, size, why);
-    if (st != WEFT_OK)
-        return st;
-    if ((st = set_path(call, stub, method)) == WEFT_OK &&
-        (st = reserve_request(call, size, &data, why)) == WEFT_OK) {
-        weft__protobuf_pack(request, data, size);
-        call->output = service->methods[method].output;
-        *out = call;
-        return WEFT_OK;
+    return WEFT_OK;
+}
+
+static weft_status prepare(weft__client_call **out, weft_channel *ch,
+                           const weft_stub *stub, unsigned method,
+                           const ProtobufCMessage *request, const char **why)
+{
+    const weft_call_options *o = &stub->options;
+    weft__protobuf_split split;
+    bool lends = false;
+    weft_status st;
+
+    if (o->handle != NULL)
+        *o->handle = 0;
+    if ((st = check(stub, method, request, why)) == WEFT_OK) {
+        lends = o->release != NULL &&
+                weft__protobuf_split_find(&split, request, WEFT__LEND_BYTES);
+        st = make(out, ch, stub, method, request, &split, lends, why);
     }
-    weft__client_call_abort(call);
+    if (!lends || st != WEFT_OK)
+        give_back(o);
     return st;
 }
 
@@ -165,15 +232,51 @@ weft_status weft_stub_call(const weft_stub *stub, unsigned method,
     weft_channel *ch;
     weft_status st;
 
-    if (stub == NULL || stub->channel == NULL || cb == NULL)
+    if (stub == NULL)
         return WEFT_EINVAL;
-    if ((ch = weft__channel_here(stub->channel)) == NULL)
+    if (stub->channel == NULL || cb == NULL) {
+        give_back(&stub->options);
+        return WEFT_EINVAL;
+    }
+    if ((ch = weft__channel_here(stub->channel)) == NULL) {
+        give_back(&stub->options);
         return WEFT_ESTATE;
+    }
     if ((st = prepare(&call, ch, stub, method, request, &why)) != WEFT_OK)
         return st;
     call->cb = cb;
     call->user = user;
     weft__client_call_start(call, stub->options.handle);
+    return WEFT_OK;
+}
+
+static weft_status make_raw(weft__client_call **out, weft_channel *ch,
+                            const weft_call_options *o, const char *path,
+                            const void *data, size_t len, bool lends)
+{
+    size_t path_len = strlen(path), copied = lends ? 0 : len;
+    weft__client_call *call;
+    const char *why;
+    uint8_t *copy;
+    weft_status st;
+
+    st = weft__client_call_new(&call, ch, o, path_len + 1 + copied, &why);
+    if (st != WEFT_OK)
+        return st;
+    call->path_len = path_len;
+    call->path = weft_arena_strndup(&call->arena, path, path_len);
+    st = call->path == NULL ? WEFT_ENOMEM
+                            : reserve_request(call, len, copied, &copy, &why);
+    if (st != WEFT_OK) {
+        weft__client_call_abort(call);
+        return st;
+    }
+    if (copied > 0)
+        memcpy(copy, data, copied);
+    if (lends)
+        weft__request_lend(call, (weft__slice){data, len}, o->release,
+                           o->release_arg);
+    *out = call;
     return WEFT_OK;
 }
 
@@ -183,33 +286,24 @@ weft_status weft_call_bytes(weft_channel *ch, const weft_call_options *options,
 {
     static const weft_call_options none;
     weft__client_call *call;
-    const char *why;
-    uint8_t *copy;
-    size_t path_len;
     weft_status st;
+    bool lends;
 
     if (options == NULL)
         options = &none;
     if (options->handle != NULL)
         *options->handle = 0;
+    lends = options->release != NULL && len >= WEFT__LEND_BYTES;
     if (ch == NULL || cb == NULL || path == NULL || path[0] != '/')
-        return WEFT_EINVAL;
-    if ((ch = weft__channel_here(ch)) == NULL)
-        return WEFT_ESTATE;
-    path_len = strlen(path);
-    st = weft__client_call_new(&call, ch, options, path_len + 1 + len, &why);
+        st = WEFT_EINVAL;
+    else if ((ch = weft__channel_here(ch)) == NULL)
+        st = WEFT_ESTATE;
+    else
+        st = make_raw(&call, ch, options, path, data, len, lends);
+    if (!lends || st != WEFT_OK)
+        give_back(options);
     if (st != WEFT_OK)
         return st;
-    call->path_len = path_len;
-    call->path = weft_arena_strndup(&call->arena, path, path_len);
-    st = call->path == NULL ? WEFT_ENOMEM
-                            : reserve_request(call, len, &copy, &why);
-    if (st != WEFT_OK) {
-        weft__client_call_abort(call);
-        return st;
-    }
-    if (len > 0)
-        memcpy(copy, data, len);
     call->cb = cb;
     call->user = user;
     weft__client_call_start(call, options->handle);
@@ -281,6 +375,7 @@ static void invoke(ProtobufCService *service, unsigned method,
     if (ch == NULL) { /* there is no loop to be later on */
         if (stub->options.handle != NULL)
             *stub->options.handle = 0;
+        give_back(&stub->options);
         tell(closure, user, WEFT_FAILED_PRECONDITION,
              stub->channel == NULL
                  ? "there is no channel"

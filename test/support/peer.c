@@ -6,6 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+uint64_t peer_sum(const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < len; i++)
+        sum = sum * 31 + p[i];
+    return sum;
+}
+
 static void copy_text(char *out, size_t size, weft__slice s)
 {
     snprintf(out, size, "%.*s", (int)s.len, (const char *)s.data);
@@ -33,6 +43,7 @@ static void note_call(peer *p, weft__conn *conn, const weft__wire_event *e)
     copy_text(c->path, sizeof(c->path), e->path);
     copy_text(c->trace, sizeof(c->trace), e->trace);
     c->payload_len = e->payload.len;
+    c->payload_sum = peer_sum(e->payload.data, e->payload.len);
     memcpy(c->payload, e->payload.data,
            e->payload.len < sizeof(c->payload) ? e->payload.len
                                                : sizeof(c->payload));

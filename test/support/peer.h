@@ -15,6 +15,7 @@ typedef struct peer_call {
     char path[128];
     uint8_t payload[64];
     size_t payload_len;
+    uint64_t payload_sum; /* peer_sum() of all of it */
     uint32_t timeout_ms;
     char trace[64];
     char metadata[128]; /* "key=value;" ... */
@@ -33,6 +34,9 @@ typedef struct peer {
     weft_status last_reset;
     char uri[160]; /* where it listens */
 } peer;
+
+/* Tells payloads apart. */
+uint64_t peer_sum(const void *data, size_t len);
 
 /* Listens on uri; version 1 unless the test speaks bytes itself. */
 void peer_open(peer *p, weft_loop *loop, const char *uri);

@@ -266,11 +266,12 @@ static const char *compare_split(const ProtobufCMessage *theirs,
     ProtobufCMessage *joined;
     size_t head, len = weft__protobuf_size(ours);
 
-    if (len >= sizeof(a) || !weft__protobuf_split_of(&split, ours, 1, arena))
+    if (len >= sizeof(a) || !weft__protobuf_split_find(&split, ours, 1) ||
+        !weft__protobuf_split_rest(&split, ours, len, arena))
         return NULL;
-    head = len - split.len;
+    head = len - split.lent.len;
     weft__protobuf_split_pack(&split, a, head);
-    memcpy(a + head, split.data, split.len);
+    memcpy(a + head, split.lent.data, split.lent.len);
     joined = protobuf_c_message_unpack(theirs->descriptor, &allocator, len, a);
     if (joined == NULL)
         return "the parts are no message";
@@ -279,6 +280,28 @@ static const char *compare_split(const ProtobufCMessage *theirs,
     protobuf_c_message_pack(joined, a);
     weft__protobuf_pack(ours, b, len);
     return memcmp(a, b, len) == 0 ? NULL : "the parts are another message";
+}
+
+static uint8_t lent_from[1 << 20], lent_to[1 << 20];
+
+/* Decodes a copy that does not stay: what borrows of it is moved. */
+static weft_status decode_moved(const ProtobufCMessageDescriptor *desc,
+                                const uint8_t *data, size_t len,
+                                const weft_decode_limits *limits,
+                                weft_arena *arena, ProtobufCMessage **out,
+                                const char **why)
+{
+    weft_status status;
+
+    memcpy(lent_from, data, len);
+    status =
+        weft__protobuf_decode(desc, lent_from, len, limits, arena, out, why);
+    if (status == WEFT_OK) {
+        memcpy(lent_to, data, len);
+        weft__protobuf_moved(*out, (weft__slice){lent_from, len}, lent_to);
+        memset(lent_from, 0x5a, len);
+    }
+    return status;
 }
 
 static const char *compare_once(const ProtobufCMessageDescriptor *desc,
@@ -293,8 +316,10 @@ static const char *compare_once(const ProtobufCMessageDescriptor *desc,
     weft_status status;
 
     weft_arena_init(&arena, first, len * 37 % sizeof(first), 0);
-    status =
-        weft__protobuf_decode(desc, data, len, &limits, &arena, &ours, &why);
+    status = borrow && len > 0 && len <= sizeof(lent_from)
+                 ? decode_moved(desc, data, len, &limits, &arena, &ours, &why)
+                 : weft__protobuf_decode(desc, data, len, &limits, &arena,
+                                         &ours, &why);
     if ((status == WEFT_OK) != (ours != NULL) ||
         (status == WEFT_OK) != (why == NULL))
         differs = "the outputs do not fit the status";

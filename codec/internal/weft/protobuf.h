@@ -23,6 +23,11 @@ weft_status weft__protobuf_decode(const ProtobufCMessageDescriptor *desc,
                                   weft_arena *arena, ProtobufCMessage **out,
                                   const char **why);
 
+/* What a message borrows of `from`, which has been copied, it borrows of `to`
+ * from now on; it was decoded, so its depth has a bound. */
+void weft__protobuf_moved(ProtobufCMessage *message, weft__slice from,
+                          uint8_t *to);
+
 size_t weft__protobuf_size(const ProtobufCMessage *message);
 /* For weft__payload.pack: message is a ProtobufCMessage, and size what it was
  * found to take. */
@@ -40,19 +45,22 @@ static inline void weft__payload_set_message(weft__payload *payload,
 /* A message whose longest bytes field is sent from where it lies, behind all
  * others: the order of fields means nothing to who reads it. */
 typedef struct weft__protobuf_split {
-    const ProtobufCMessage *rest; /* the message without that field */
-    uint32_t number;
-    const uint8_t *data;
-    size_t len;
+    const ProtobufCFieldDescriptor *field;
+    weft__slice lent;       /* its bytes */
+    ProtobufCMessage *rest; /* the message without that field; NULL: nothing */
 } weft__protobuf_split;
 
 /* Finds a bytes field, not a repeated or required one, of at least min bytes;
- * the copy without it lies in arena.  False: there is none, or no memory. */
-bool weft__protobuf_split_of(weft__protobuf_split *out,
-                             const ProtobufCMessage *message, size_t min,
-                             weft_arena *arena);
-/* For weft__payload.pack: all that stands before data, which is what the whole
- * message takes less len bytes. */
+ * there is no rest yet.  False: there is none. */
+bool weft__protobuf_split_find(weft__protobuf_split *out,
+                               const ProtobufCMessage *message, size_t min);
+/* Puts the rest, a copy of the struct, into arena, unless nothing is left of
+ * the size bytes that message takes.  False: no memory. */
+bool weft__protobuf_split_rest(weft__protobuf_split *split,
+                               const ProtobufCMessage *message, size_t size,
+                               weft_arena *arena);
+/* For weft__payload.pack: all that stands before the bytes lent, which is what
+ * the whole message takes less those. */
 void weft__protobuf_split_pack(const void *split, uint8_t *out, size_t size);
 
 #endif /* WEFT_PROTOBUF_H */

@@ -145,14 +145,13 @@ static inline bool weft__wire_keep_block(const weft__wire_event *event,
 #define WEFT__REF_BYTES 4096
 
 /* A message on its way out: bytes, or something that packs itself into exactly
- * len bytes; or into all but the last tail_len of them, which lie at tail. */
+ * len bytes; or all but the last of these, which are the tail. */
 typedef struct weft__payload {
     size_t len;
     const void *data;
     void (*pack)(const void *message, uint8_t *out, size_t len); /* no data */
     const void *message;
-    const void *tail; /* with pack and release only */
-    size_t tail_len;
+    weft__slice tail;
     /* Set: data and tail stay valid until release(arg), so large ones are not
      * copied.  Runs exactly once if the send function returned OK, maybe
      * before. */

@@ -134,7 +134,16 @@ weft_channel_each_endpoint(const weft_channel *channel,
 typedef uint64_t weft_handle;
 
 /* Options of one call; zero is the channel's default.  What it points to is
- * copied before the call function returns. */
+ * copied before the call function returns.
+ *
+ * release lends the request, or its largest part: its longest bytes field (512
+ * bytes or more, not repeated, not required), or raw bytes as many as that, are
+ * not copied, but sent from where they lie.  They stay as they are until
+ * release(release_arg), which runs exactly once for each call that is made,
+ * whatever becomes of it: before the call function returns if nothing is lent,
+ * else when the call has ended and nothing of it waits to be written, which may
+ * be before its callback or after it.  It may run inside any function of the
+ * library, so it answers no call and makes none; it may post. */
 typedef struct weft_call_options {
     uint32_t timeout_ms; /* WEFT_NO_DEADLINE: none */
     bool wait_for_ready;
@@ -143,12 +152,14 @@ typedef struct weft_call_options {
     weft_metadata metadata;
     const void *hash_key; /* for balancers that hash */
     size_t hash_key_len;
-    weft_call *parent;        /* see weft_stub_under() */
-    weft_handle *handle;      /* out, may be NULL: for weft_cancel(); 0 if the
-                                 call was refused */
-    const char *content_type; /* raw calls; NULL: protobuf */
-    const char *service;      /* another name than the descriptor's */
-    uint64_t reserved[6];
+    weft_call *parent;          /* see weft_stub_under() */
+    weft_handle *handle;        /* out, may be NULL: for weft_cancel(); 0 if the
+                                   call was refused */
+    const char *content_type;   /* raw calls; NULL: protobuf */
+    const char *service;        /* another name than the descriptor's */
+    void (*release)(void *arg); /* NULL: all is copied */
+    void *release_arg;
+    uint64_t reserved[4];
 } weft_call_options;
 
 /* A stub is a small value: copy it to give one call options of its own.

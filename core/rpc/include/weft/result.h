@@ -36,9 +36,11 @@ typedef struct weft_result {
  * outside of one.  Borrowed until the callback returns. */
 WEFT_API const weft_result *weft_current_result(void);
 
-/* Takes the current result along, reply and all, without a copy.  Gives it:
- * weft_result_free(), on any thread once the callback has returned.  NULL
- * outside of a callback, or out of memory. */
+/* Takes the current result along, reply and all.  Bytes that lie in the buffer
+ * which they came in are copied, so pointers to them, payload and the data of
+ * bytes fields, are taken from the result after this; everything else stays
+ * where it is.  Gives it: weft_result_free(), on any thread once the callback
+ * has returned.  NULL outside of a callback, or out of memory. */
 WEFT_API weft_result *weft_result_keep(void);
 WEFT_API void weft_result_free(weft_result *result); /* NULL is fine */
 
