@@ -57,6 +57,7 @@ static void on_reply(const Bench__EchoMessage *reply, void *user)
         bench__echo__echo(&l->stub.base, &all->request, on_reply, l);
     } else if (all->done == all->total) {
         all->finished = true;
+        weft_loop_stop(all->client_loop);
     }
 }
 
@@ -112,7 +113,7 @@ COUNTED void measured(lane *lanes, uint32_t connections, uint32_t in_flight,
 
     begin(lanes, connections, in_flight, calls);
     if (all->server_loop == all->client_loop)
-        weft_loop_run_until(all->client_loop, &all->finished, 0);
+        weft_loop_run(all->client_loop);
     else
         turns(all, serve, ask);
 }

@@ -2,7 +2,11 @@
  *
  * A run goes round by round (EVLOOP_ONCE), because libevent has no event that
  * does not count: before each round we look whether anything but our own
- * helpers (the wakeup, the wheel's timer) is left that could happen. */
+ * helpers (the wakeup, the wheel's timer) is left that could happen.  As long
+ * as a timer of ours is armed there is, and then libevent goes on by itself:
+ * where little is to do in a round, leaving and entering it is a good part of
+ * that.  Whoever needs a look after the round asks for it
+ * (weft__round_look()). */
 #include "reactor_internal.h"
 
 #include <unistd.h>
@@ -147,9 +151,18 @@ static weft_status begin(weft_loop *loop, const char *doing)
     return WEFT_OK;
 }
 
-/* One pass over what is ready.  libevent knows only the system's clock, so with
- * an injected one (and for a poll) due timers are run from here; on_wheel()
- * then leaves those that became due since to the next round. */
+/* Nothing has to be looked at after a round: all of it is seen by someone who
+ * would ask. */
+bool weft__run_may_stay(const weft_loop *loop)
+{
+    return loop->own_base && loop->coarse && loop->wheel.count > 0 &&
+           !loop->batch_queued && !loop->stop && !loop->closed;
+}
+
+/* One pass over what is ready, or more where the run may stay (flags: 0).
+ * libevent knows only the system's clock, so with an injected one (and for a
+ * poll) due timers are run from here; on_wheel() then leaves those that became
+ * due since to the next round. */
 static weft_status round_once(weft_loop *loop, int flags)
 {
     int result;
@@ -167,8 +180,10 @@ static weft_status round_once(weft_loop *loop, int flags)
     if (loop->batch_queued)
         flags = WEFT__ROUND;
     loop->batch_open = loop->own_base;
+    loop->staying = flags == 0;
+    loop->broke = false;
     result = event_base_loop(loop->base, flags);
-    loop->expired = false;
+    loop->staying = loop->expired = false;
     if (weft__batch_due(loop))
         weft__batch_end(loop);
     loop->batch_open = false;
@@ -178,7 +193,8 @@ static weft_status round_once(weft_loop *loop, int flags)
 /* The application may end its own base's dispatching, and so this run. */
 static bool told_to_end(const weft_loop *loop)
 {
-    return loop->stop || loop->closed || event_base_got_break(loop->base) ||
+    return loop->stop || loop->closed ||
+           (event_base_got_break(loop->base) && !loop->broke) ||
            event_base_got_exit(loop->base);
 }
 
@@ -199,7 +215,7 @@ weft_status weft_loop_run(weft_loop *loop)
     if (status != WEFT_OK)
         return status;
     while (status == WEFT_OK && !loop->stop && !loop->closed && alive(loop)) {
-        status = round_once(loop, EVLOOP_ONCE);
+        status = round_once(loop, weft__run_may_stay(loop) ? 0 : EVLOOP_ONCE);
         if (told_to_end(loop))
             break;
     }
@@ -263,8 +279,10 @@ weft_status weft_loop_run_until(weft_loop *loop, const bool *done, uint32_t ms)
 
 void weft_loop_stop(weft_loop *loop)
 {
-    if (loop != NULL)
-        loop->stop = true;
+    if (loop == NULL)
+        return;
+    loop->stop = true;
+    weft__round_look(loop);
 }
 
 void weft_loop_hold(weft_loop *loop)

@@ -11,11 +11,20 @@ static void batch_reset(weft__batch *batch)
     batch->tail = &batch->head;
 }
 
-/* A loop that dispatches a base of its own looks for the end of the batch in
- * each round, which costs less than an event. */
+/* A loop that dispatches a base of its own looks for the end of the batch
+ * after each round, which costs less than an event. */
 static bool looked_for(const weft_loop *loop)
 {
     return loop->in_run && loop->own_base;
+}
+
+/* Behind the callbacks of this round. */
+void weft__round_look(weft_loop *loop)
+{
+    if (!loop->staying || loop->looks)
+        return;
+    loop->looks = true;
+    event_active(&loop->batch_event, EV_TIMEOUT, 0);
 }
 
 void weft__batch_wake(weft_loop *loop)
@@ -41,6 +50,8 @@ static void queue(weft_loop *loop, weft__batch *batch, weft__task *task,
     loop->batch_queued = true;
     if (!looked_for(loop))
         weft__batch_wake(loop);
+    else if (loop->depth == 0) /* else the callback's end sees to it */
+        weft__round_look(loop);
 }
 
 void weft__loop_flush_later(weft_loop *loop, weft__task *task,
@@ -162,7 +173,8 @@ static bool full(const weft_loop *loop)
 bool weft__loop_in_last(const weft_loop *loop)
 {
     return loop->batch_open && loop->depth == 1 &&
-           event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) == 0;
+           event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) ==
+               loop->looks;
 }
 
 bool weft__batch_due_now(const weft_loop *loop)
@@ -175,7 +187,8 @@ void weft__batch_run_part(weft_loop *loop)
     bool open = loop->batch_open && full(loop);
 
     weft__batch_run(loop);
-    loop->batch_open = open; /* others of the round may follow */
+    /* Others of the round may follow, or another round. */
+    loop->batch_open = open || loop->staying;
 }
 
 void weft__batch_end(weft_loop *loop)
@@ -192,8 +205,13 @@ static void on_batch(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!looked_for(loop))
+    loop->looks = false;
+    if (!looked_for(loop)) {
         weft__batch_end(loop);
+    } else if (loop->staying && !weft__run_may_stay(loop)) {
+        loop->broke = true;
+        event_base_loopbreak(loop->base);
+    }
 }
 
 void weft__batch_init(weft_loop *loop)

@@ -40,7 +40,9 @@ void weft__loop_leave(weft_loop *loop)
     if (--loop->depth > 0)
         return;
     weft__loop_read_clock(loop);
-    if (loop->times_end > loop->times && !loop->batch_queued)
+    if (loop->batch_queued)
+        weft__round_look(loop);
+    else if (loop->times_end > loop->times)
         weft__times_settle(loop, loop->now_ns);
     held_ns = loop->now_ns - loop->entered_ns;
     loop->lag.last_us = held_ns / 1000u;

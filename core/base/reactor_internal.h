@@ -62,6 +62,9 @@ struct weft_loop {
     unsigned depth; /* of our callbacks on the stack */
     bool in_run;    /* weft_loop_run() or its kin is on the stack */
     bool stop;
+    bool staying; /* libevent goes from round to round by itself (loop.c) */
+    bool looks;   /* batch_event is active: this round is looked at */
+    bool broke;   /* on_batch() has ended the staying */
     bool expired; /* this round has run the timers already */
     int helpers;  /* events of our own that must not keep a run alive */
     unsigned holds;
@@ -132,6 +135,7 @@ struct weft_loop {
 void weft__loop_read_clock(weft_loop *loop);
 void weft__event_fini(struct event *event);
 bool weft__loop_forked(weft_loop *loop, const char *doing); /* and says so */
+bool weft__run_may_stay(const weft_loop *loop);
 
 /* loop_batch.c */
 void weft__batch_init(weft_loop *loop);
@@ -142,6 +146,7 @@ void weft__batch_end(weft_loop *loop); /* runs it as a callback of its own */
 bool weft__batch_due(const weft_loop *loop);     /* by the end of this round */
 bool weft__batch_due_now(const weft_loop *loop); /* no callback is to come */
 bool weft__batch_empty(const weft_loop *loop);
+void weft__round_look(weft_loop *loop); /* a run that stays looks after it */
 
 /* loop_post.c */
 weft_status weft__posts_init(weft_loop *loop);

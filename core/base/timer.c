@@ -287,13 +287,20 @@ bool weft__wheel_due(const weft_loop *loop)
     return w->count > 0 && w->armed_ms <= loop->now_ns / NS_PER_MS;
 }
 
+/* What a run may stay for (loop.c). */
+static void one_less(weft_loop *loop)
+{
+    if (--loop->wheel.count == 0)
+        weft__round_look(loop);
+}
+
 /* The alarm may be gone after this. */
 static void fire(weft_loop *loop, weft__alarm *alarm)
 {
     weft__wheel *w = &loop->wheel;
     weft_timer *timer;
 
-    w->count--;
+    one_less(loop);
     if (alarm->bare) {
         weft__loop_span_begin(loop, w->bare_name);
         w->bare_fn(alarm);
@@ -460,7 +467,7 @@ void weft__wheel_fini(weft_loop *loop)
 static void stop(weft_loop *loop, weft__alarm *alarm)
 {
     unlink_alarm(&loop->wheel, alarm);
-    loop->wheel.count--;
+    one_less(loop);
 }
 
 /* The clock has been touched. */
