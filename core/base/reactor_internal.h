@@ -50,31 +50,60 @@ typedef struct weft__wheel {
 #define WEFT__NAME_BYTES 128
 
 struct weft_loop {
+    /* What every round needs, of whatever kind, comes first: between two rounds
+     * the kernel has had the near caches to itself. */
     struct event_base *base;
-    bool own_base;
     weft_loop_conf conf;
-    bool coarse; /* the clock is the system's, spans may use the coarse one */
-    pid_t pid;
-    uint8_t index;
     uint64_t now_ns, now_ms; /* the cached clock */
-
-    /* Running. */
-    unsigned depth; /* of our callbacks on the stack */
-    bool in_run;    /* weft_loop_run() or its kin is on the stack */
-    bool stop;
+    unsigned depth;          /* of our callbacks on the stack */
+    unsigned batch_chunks;   /* taken since the last batch ended */
+    bool own_base;
+    bool coarse;  /* the clock is the system's, spans may use the coarse one */
+    bool in_run;  /* weft_loop_run() or its kin is on the stack */
     bool staying; /* libevent goes from round to round by itself (loop.c) */
     bool looks;   /* batch_event is active: this round is looked at */
+    bool batch_queued;  /* its end is on its way */
+    bool batch_running; /* I2 */
+    bool batch_open;    /* a round of ours, whose batch has not ended */
+
+    /* Lag (loop_lag.c). */
+    uint64_t entered_ns;
+    const char *entered_name;
+    weft_loop_lag lag;
+    uint64_t warn_ns;      /* 0: never */
+    uint64_t span_seen_ns; /* the last reading of a span's clock */
+    unsigned n_spans;
+    bool late_said; /* a span has named the culprit already */
+
+    /* Memory (loop_store.c). */
+    unsigned n_chunks;
+    struct weft__chunk *chunks;
+    unsigned chunks_out;
+    uint8_t *read_buffer;
+
+    struct {
+        const char *name;
+        uint64_t start_ns;
+    } spans[WEFT__SPANS];
+    struct {
+        void *object;
+        void (*fini)(void *object);
+    } locals[WEFT__LOCAL_COUNT]; /* loop_store.c */
+
+    /* Times that end with the batch (loop_time.c). */
+    weft__time *times_end, times[WEFT__TIMES];
+
+    /* Running. */
+    bool stop;
     bool broke;   /* on_batch() has ended the staying */
     bool expired; /* this round has run the timers already */
-    int helpers;  /* events of our own that must not keep a run alive */
+    uint8_t index;
+    pid_t pid;
+    int helpers; /* events of our own that must not keep a run alive */
     unsigned holds;
 
     /* The end of the batch (loop_batch.c). */
     struct event batch_event;
-    bool batch_queued;     /* its end is on its way */
-    bool batch_running;    /* I2 */
-    bool batch_open;       /* a round of ours, whose batch has not ended */
-    unsigned batch_chunks; /* taken since the last one ended */
     weft__batch flushes, deferred;
     weft__batch flushes_running, deferred_running;
     weft__task *buried; /* of deferred functions: run last of all */
@@ -91,41 +120,18 @@ struct weft_loop {
     int wheel_fd; /* a timer of the system's; -1: wheel_event is libevent's */
     weft__wheel wheel;
 
-    /* Lag (loop_lag.c). */
-    weft_loop_lag lag;
-    uint64_t warn_ns; /* 0: never */
-    uint64_t entered_ns;
-    uint64_t span_seen_ns; /* the last reading of a span's clock */
-    const char *entered_name;
-    bool late_said; /* a span has named the culprit already */
-    unsigned n_spans;
-    struct {
-        const char *name;
-        uint64_t start_ns;
-    } spans[WEFT__SPANS];
+    /* What few rounds need. */
     char late_name[WEFT__NAME_BYTES];
     weft_log_limit lag_limit, fork_limit;
-
-    /* Times that end with the batch (loop_time.c). */
-    weft__time times[WEFT__TIMES], *times_end;
-
-    /* Memory (loop_store.c). */
-    uint8_t *read_buffer;
-    struct weft__chunk *chunks;
-    unsigned n_chunks, chunks_out;
     struct weft__block *blocks[WEFT__BLOCK_CLASSES]; /* free ones */
     size_t block_bytes;
     uint64_t random;
 
     /* The end (loop_close.c). */
     weft__loop_child children, ending; /* sentinels; youngest first */
-    struct {
-        void *object;
-        void (*fini)(void *object);
-    } locals[WEFT__LOCAL_COUNT];
-    bool closing; /* weft_loop_close() was called */
-    bool ended;   /* nothing keeps it open but what is queued */
-    bool closed;  /* ready to go once the base's dispatching has returned */
+    bool closing;                      /* weft_loop_close() was called */
+    bool ended;  /* nothing keeps it open but what is queued */
+    bool closed; /* ready to go once the base's dispatching has returned */
     weft__deferred close_step;
     void (*on_closed)(void *user);
     void *on_closed_user;

@@ -221,21 +221,43 @@ typedef struct weft__refusal {
 } weft__refusal;
 
 struct weft_channel {
+    /* What every call needs comes first: between two of them the kernel has had
+     * the near caches to itself. */
     weft_loop *loop;
     struct weft__channel_team *team; /* on a group; NULL: on one loop */
     size_t team_index;               /* 0: the front, which the user holds */
     weft_channel_conf conf;
-    char *target, *balancer_name;
-    char error[256];
     bool active; /* resolving and connecting has begun */
     bool closing;
+    bool kick_all;
+    weft__paths *last_paths, *paths;
+    weft_endpoints *list; /* NULL until the first resolution */
+    const weft_balancer_ops *balancer;
+    void *balancer_self;
+    weft__subchannel **slots; /* by slot; NULL: free */
+    uint32_t n_slots, cap_slots;
+    weft__client_call *calls, *pool;
+    uint32_t n_pool;
+    uint32_t n_conns; /* their on_closed is still to come */
+    weft__client_call *waiting, **waiting_tail;
+    /* Those with the channel's own timeout, in the order in which they are due,
+     * which is that of their start; the timer is armed for the first of them or
+     * for one that was before it. */
+    weft__client_call *row, **row_tail;
+    weft_timer row_timer;
+    weft_channel_stats stats;
+    uint64_t last_ns; /* what the last n_last calls took, which are not in
+                         latency yet */
+    uint64_t n_last;
+    weft__sub_list idle; /* listed and IDLE */
+    char error[256];
+
+    char *target, *balancer_name;
     weft__loop_child child;
     weft__dumpable dumpable;
     weft__deferred reap, kick;
-    bool kick_all;
 
     weft__watch_sub *watch;
-    weft_endpoints *list; /* NULL until the first resolution */
     uint64_t list_serial;
     size_t list_taken; /* endpoints of it that have been taken over, or tried */
     size_t list_missing; /* for which there was no memory */
@@ -244,35 +266,14 @@ struct weft_channel {
     weft_timer retake;       /* the rest of a long list, or one more try */
     char resolve_error[256]; /* of the last failure while there was no list */
 
-    const weft_balancer_ops *balancer;
-    void *balancer_self;
     weft__conn_conf conn_conf;
-
-    weft__subchannel **slots; /* by slot; NULL: free */
-    uint32_t n_slots, cap_slots;
     uint32_t *free_slots, n_free_slots;
     weft__subchannel *by_text; /* uthash */
-    weft__sub_list idle;       /* listed and IDLE */
     weft__sub_list queue;      /* QUEUED */
     uint32_t n_connecting, n_ready, n_listed, n_failing;
 
-    weft__client_call *calls;
-    /* Those with the channel's own timeout, in the order in which they are due,
-     * which is that of their start; the timer is armed for the first of them or
-     * for one that was before it. */
-    weft__client_call *row, **row_tail;
-    weft_timer row_timer;
-    weft__client_call *waiting, **waiting_tail;
-    weft__client_call *pool;
-    uint32_t n_pool;
-    uint32_t n_conns; /* their on_closed is still to come */
-    weft__paths *paths, *last_paths;
     weft__refusal refusals[WEFT__REFUSALS];
     uint32_t n_refusals; /* queued */
-    weft_channel_stats stats;
-    uint64_t
-        last_ns; /* what the last n_last calls took, which are not in ... */
-    uint64_t n_last;
     weft_histogram latency;
 };
 

@@ -168,7 +168,10 @@ uint64_t weft__handle_renew(weft_loop *loop, uint64_t handle)
     const handle_table *t = weft__loop_local_get(loop, WEFT__LOCAL_CALLS);
     slot *s = slot_at(t, slot_of(handle));
 
-    if (++s->generation != 0)
+    /* The handle is live, so it says what the slot does, without a wait for it.
+     */
+    s->generation = (uint32_t)handle + 1;
+    if (s->generation != 0)
         return handle + 1;
     s->object = NULL; /* used up */
     return 0;

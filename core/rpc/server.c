@@ -165,7 +165,6 @@ weft_status weft_server_new_sized(weft_server **out, weft_loop *loop,
     weft__ring_init(&s->conns);
     weft__ring_init(&s->paused);
     weft__ring_init(&s->calls);
-    weft__ring_init(&s->call_pool);
     weft__phase_init(s);
     s->dumpable.dump = weft__server_dump;
     if (copy_strings(s) != WEFT_OK ||

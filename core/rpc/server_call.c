@@ -12,11 +12,12 @@ enum { CALLS_KEPT = 4096 };
 /* Last in, first out: the warm one. */
 static weft__server_call *record_get(weft_server *s)
 {
-    weft__link *pooled = s->call_pool.next;
+    weft__link *pooled = s->call_pool;
     weft__server_call *call;
 
-    if (pooled != &s->call_pool) {
-        weft__ring_remove(pooled);
+    if (pooled != NULL) {
+        s->call_pool = pooled->next;
+        pooled->next = NULL;
         s->n_call_pool--;
         return WEFT__OF(weft__server_call, link, pooled);
     }
@@ -37,7 +38,8 @@ static void record_put(weft_server *s, weft__server_call *call)
     if (call->answered)
         call->handle = weft__handle_renew(s->loop, call->handle);
     s->n_call_pool++;
-    weft__ring_push(s->call_pool.next, &call->link);
+    call->link.next = s->call_pool;
+    s->call_pool = &call->link;
 }
 
 weft__server_call *weft__server_call_new(weft_server *s)
@@ -100,11 +102,11 @@ void weft__server_calls_free_all(weft_server *s)
         weft__ring_remove(&call->link);
         weft__loop_bury(s->loop, &call->end_deferred, free_buried, call);
     }
-    while ((it = s->call_pool.next) != &s->call_pool) {
+    while ((it = s->call_pool) != NULL) {
         weft__server_call *call = WEFT__OF(weft__server_call, link, it);
 
+        s->call_pool = it->next;
         weft__handle_free(call->handle);
-        weft__ring_remove(it);
         weft_free(call);
     }
 }

@@ -360,25 +360,39 @@ typedef struct weft__server_waiter {
 } weft__server_waiter;
 
 struct weft_server {
+    /* What every call needs comes first: between two of them the kernel has had
+     * the near caches to itself. */
     weft_loop *loop;
     weft_server_conf conf;
-    char *forward;             /* conf.forward_metadata */
-    weft__conn_conf conn_conf; /* of the listeners to come */
-    weft__conn_share conn_share;
-    weft_status status; /* of the first setup failure, or of the start */
-    char error[256];
-
+    weft__phase phase;
+    uint32_t n_calls;  /* not answered */
+    uint32_t n_active; /* not ended */
+    uint32_t n_call_pool;
+    weft__link *call_pool;       /* linked by next alone */
+    struct weft__shards *shards; /* on a group: those of the other loops ... */
+    struct weft__shard *shard;   /* ... of which this is one; NULL: none */
+    weft__time *time;            /* where the call that ended last counts */
     weft__services services;
+    uint64_t in_flight_bytes;
+    weft_server_stats stats;
+    weft__conn_share conn_share;
+    weft__conn_conf conn_conf; /* of the listeners to come */
     weft_raw_handler fallback;
     void *fallback_user;
+    weft__link conns, paused, calls;
+    uint32_t n_conns;
+    weft__deferred resume;
     weft_histogram *latency; /* of its calls, likewise; NULL: not started */
+
+    char *forward;      /* conf.forward_metadata */
+    weft_status status; /* of the first setup failure, or of the start */
+    char error[256];
     weft__server_listener *listeners, **listeners_tail;
     size_t n_listeners;
     weft__http_server *http;
     uint32_t n_http;
     bool unhealthy;
 
-    weft__phase phase;
     weft__deferred advance;
     weft_timer timer; /* of the phase */
     bool timed_out;
@@ -396,8 +410,6 @@ struct weft_server {
     weft_status end_status; /* what calls that are cut off are told */
     weft__server_waiter *start_waiter, *drain_waiters;
     struct weft__server_run *run; /* of weft_server_run, on its stack */
-    struct weft__shards *shards;  /* on a group: those of the other loops ... */
-    struct weft__shard *shard;    /* ... of which this is one; NULL: none */
     weft__deferred publish;
 
     weft__server_plugin *plugins, *plugins_last;
@@ -406,16 +418,6 @@ struct weft_server {
     const char **host_services; /* host's arrays */
     weft_address *host_addresses;
 
-    weft__link conns, paused, calls;
-    uint32_t n_conns;
-    uint32_t n_calls;  /* not answered */
-    uint32_t n_active; /* not ended */
-    uint64_t in_flight_bytes;
-    weft__deferred resume;
-    weft__link call_pool;
-    uint32_t n_call_pool;
-    weft__time *time; /* where the call that ended last counts */
-    weft_server_stats stats;
     weft_log_limit limit_log, unanswered_log;
     const weft__server_conn *observed_conn; /* whose peer this is, or NULL */
     char observed_peer[WEFT_ADDRESS_TEXT];
