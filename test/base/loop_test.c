@@ -128,84 +128,6 @@ static void stop_ends_the_run_and_a_new_run_goes_on(void **state)
     weft_timer_stop(&timer);
 }
 
-/* While a timer is armed, libevent goes from round to round by itself, and what
- * an event of the application's own does must be seen all the same. */
-
-static struct {
-    weft_loop *loop;
-    weft_timer timer;
-    weft__deferred later;
-} staying;
-
-static void on_staying_timer(weft_timer *timer, void *user)
-{
-    (void)timer;
-    (void)user;
-    note("too late");
-}
-
-/* Runs fn in the second round of a run whose timer is far. */
-static void run_staying(event_callback_fn fn)
-{
-    const struct timeval soon = {.tv_usec = 1000};
-
-    assert_int_equal(weft_loop_new(&staying.loop, NULL), WEFT_OK);
-    weft_timer_init(&staying.timer, staying.loop, on_staying_timer, NULL);
-    weft_timer_start(&staying.timer, 60000);
-    event_base_once(weft_loop_base(staying.loop), -1, EV_TIMEOUT, fn, NULL,
-                    &soon);
-    assert_int_equal(weft_loop_run(staying.loop), WEFT_OK);
-    weft_timer_stop(&staying.timer);
-    weft_loop_free(staying.loop);
-}
-
-static void on_event_stop_timer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-    note("t");
-    weft_timer_stop(&staying.timer);
-}
-
-static void on_event_stop_run(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-    note("s");
-    weft_loop_stop(staying.loop);
-}
-
-static void on_event_break(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-    note("b");
-    event_base_loopbreak(weft_loop_base(staying.loop));
-}
-
-static void defer_twice(void *again)
-{
-    note("d");
-    if (again == NULL)
-        weft_loop_stop(staying.loop);
-    else
-        weft__loop_defer(staying.loop, &staying.later, defer_twice, NULL);
-}
-
-static void on_event_defer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-    note("e");
-    weft__loop_defer(staying.loop, &staying.later, defer_twice, &staying);
-}
-
-static void a_run_sees_what_events_of_the_applications_own_do(void **state)
-{
-    (void)state;
-    run_staying(on_event_stop_timer);
-    run_staying(on_event_stop_run);
-    run_staying(on_event_break);
-    run_staying(on_event_defer);
-    assert_string_equal(trace, "tsbedd");
-}
-
 static void run_inside(void *result)
 {
     bool never = false;
@@ -731,7 +653,6 @@ int main(void)
         TEST(run_until_ends_in_real_time_though_the_clock_stands_still),
         TEST(a_hold_waits_for_what_another_thread_owes),
         TEST(stop_ends_the_run_and_a_new_run_goes_on),
-        TEST(a_run_sees_what_events_of_the_applications_own_do),
         TEST(running_inside_a_callback_is_refused),
         TEST(use_after_fork_is_refused_and_said),
         TEST(the_time_is_that_of_the_wakeup_inside_callbacks_only),
