@@ -2,6 +2,7 @@
  * that is not copied for it. */
 #include <weft/protobuf.h>
 
+#include <assert.h>
 #include <string.h>
 
 #include "varint_internal.h"
@@ -63,8 +64,9 @@ bool weft__protobuf_split_rest(weft__protobuf_split *split,
     size_t bytes = message->descriptor->sizeof_message;
     ProtobufCMessage *rest;
 
-    if (size == head_size(split) + split->lent.len)
-        return true; /* nothing is left */
+    split->rest_len = size - head_size(split) - split->lent.len;
+    if (split->rest_len == 0)
+        return true;
     if ((rest = weft_arena_alloc(arena, bytes)) == NULL)
         return false;
     memcpy(rest, message, bytes);
@@ -78,10 +80,12 @@ bool weft__protobuf_split_rest(weft__protobuf_split *split,
 void weft__protobuf_split_pack(const void *split, uint8_t *out, size_t size)
 {
     const weft__protobuf_split *s = split;
-    size_t rest = size - head_size(s);
+    uint8_t *end = out + size;
 
-    if (rest > 0)
-        weft__protobuf_pack(s->rest, out, rest);
-    out = weft__varint_put(out + rest, tag_of(s));
-    (void)weft__varint_put(out, s->lent.len);
+    if (s->rest_len > 0)
+        weft__protobuf_pack(s->rest, out, s->rest_len);
+    out = weft__varint_put(out + s->rest_len, tag_of(s));
+    out = weft__varint_put(out, s->lent.len);
+    assert(out == end);
+    (void)end;
 }

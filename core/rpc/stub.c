@@ -144,7 +144,7 @@ static weft_status pack_rest(weft__client_call *call,
     if (!weft__protobuf_split_rest(split, request, size, &call->arena))
         return WEFT_ENOMEM;
     weft__protobuf_split_pack(split, data, n);
-    if (split->rest != NULL)
+    if (split->rest_len > 0)
         weft__arena_give_back(&call->arena, split->rest,
                               request->descriptor->sizeof_message);
     weft__request_lend(call, split->lent, o->release, o->release_arg);

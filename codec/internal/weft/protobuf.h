@@ -47,7 +47,8 @@ static inline void weft__payload_set_message(weft__payload *payload,
 typedef struct weft__protobuf_split {
     const ProtobufCFieldDescriptor *field;
     weft__slice lent;       /* its bytes */
-    ProtobufCMessage *rest; /* the message without that field; NULL: nothing */
+    ProtobufCMessage *rest; /* the message without that field */
+    size_t rest_len;        /* of rest when packed; 0: there is none */
 } weft__protobuf_split;
 
 /* Finds a bytes field, not a repeated or required one, of at least min bytes;
