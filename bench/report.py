@@ -31,11 +31,12 @@ TARGETS = [
     (["main"], "1024:64x8", "different", "server_us", "raw", 1.4),
     (["paired", "main"], "65536:1x64", "same", "server_us", "raw", 1.1),
     (["paired", "main"], "65536:1x64", "different", "server_us", "raw", 1.1),
-    (["main"], "32:1x1", "same", "client_us", "raw", 1.15),
+    (["paired", "main"], "32:1x1", "same", "client_us", "raw", 1.15),
     (["main"], "32:1x64", "same", "client_us", "raw", 4),
     (["main"], "32:64x8", "same", "client_us", "raw", 2),
     (["main"], "1024:64x8", "same", "client_us", "raw", 1.9),
-    (["main"], "65536:1x64", "same", "client_us", "raw", 1.1),
+    (["paired", "main"], "65536:1x64", "same", "client_us", "raw", 1.1),
+    (["paired", "main"], "65536:1x64", "same", "both_us", "raw", 1.1),
     (["main"], "32:1x1", "same", "server_us", "grpc", 1 / 5),
     (["main"], "32:1x64", "same", "server_us", "grpc", 1 / 40),
     (["main"], "32:64x8", "same", "server_us", "grpc", 1 / 30),
@@ -46,7 +47,8 @@ TARGETS = [
     (["syscalls"], "32:1x1", "same", "server_syscalls", "", 3.05),  # set-up included
     (["syscalls"], "32:1x64", "same", "server_syscalls", "", 0.06),
 ]
-FIGURES = {"server_us": "server CPU", "client_us": "client CPU", "p50_us": "p50 latency",
+FIGURES = {"server_us": "server CPU", "client_us": "client CPU", "both_us": "CPU of both",
+           "p50_us": "p50 latency",
            "server_syscalls": "server's system calls"}
 # A raw echo that does not batch would be no limit.
 RAW_SYSCALLS = ("32:1x64", 0.05)
@@ -160,6 +162,8 @@ def read(path):
             if line.strip():
                 record = json.loads(line)
                 conditions.update(record.get("conditions", {}))
+                if "kind" in record:
+                    record["both_us"] = record["server_us"] + record["client_us"]
                 if "kind" in record or "scale" in record:
                     records.append(record)
     return conditions, records
