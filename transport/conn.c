@@ -74,6 +74,11 @@ static void on_goodbye(weft__task *service)
     free_block(conn);
 }
 
+void weft__conn_goodbye_later(weft__conn *conn)
+{
+    weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
+}
+
 void weft__conn_finish(weft__conn *conn)
 {
     if (conn->state == WEFT__CONN_CLOSED)
@@ -87,7 +92,7 @@ void weft__conn_finish(weft__conn *conn)
     conn->armed = 0;
     conn->socket.ops->close(&conn->socket);
     if (!conn->servicing)
-        weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
+        weft__conn_goodbye_later(conn);
 }
 
 /* The first reason is the one that is told. */
@@ -197,22 +202,6 @@ static short wanted(const weft__conn *conn)
                         : 0));
 }
 
-/* One write for all that was queued since conn->servicing. */
-static void end_service(weft__conn *conn)
-{
-    weft__conn_flush(conn);
-    weft__conn_unblock(conn);
-    weft__conn_advance_close(conn);
-    weft__conn_account(conn);
-    conn->servicing = false;
-    if (conn->state == WEFT__CONN_CLOSED)
-        weft__loop_defer_task(weft__loop_of(conn), &conn->service, on_goodbye);
-    else if ((conn->wire->out.bytes > 0 && !conn->write_blocked) ||
-             (weft__conn_reading(conn) &&
-              (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
-        weft__conn_service_later(conn);
-}
-
 /* The end of the batch writes, unless it were too much then.  A thousand
  * connections that answer in one batch would hold a chunk each until its end,
  * and what larger replies lie in would not be warm any more; this is one write
@@ -315,7 +304,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
                 weft__conn_discard(conn);
         }
         if (conn->servicing)
-            end_service(conn);
+            weft__conn_end_service(conn);
         else
             end_read(conn);
     }
@@ -333,7 +322,7 @@ static void on_service(weft__task *service)
         weft__conn_feed_raw(conn);
     else if (conn->socket.pending)
         weft__conn_readable(conn);
-    end_service(conn);
+    weft__conn_end_service(conn);
 }
 
 void weft__conn_service_later(weft__conn *conn)

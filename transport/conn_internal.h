@@ -159,6 +159,7 @@ WEFT__COLD void weft__conn_lost(weft__conn *conn, weft_status status,
 WEFT__COLD void weft__conn_fail(weft__conn *conn, weft_status status,
                                 const char *fmt, ...) WEFT_PRINTF(3, 4);
 void weft__conn_finish(weft__conn *conn);
+void weft__conn_goodbye_later(weft__conn *conn); /* on_closed, and its memory */
 
 static inline size_t weft__least(size_t a, size_t b)
 {
@@ -215,6 +216,7 @@ void weft__conn_unblock(weft__conn *conn);         /* C2; calls the handler */
 void weft__conn_begin_close(weft__conn *conn);
 void weft__conn_advance_close(weft__conn *conn);
 void weft__conn_discard(weft__conn *conn);
+void weft__conn_end_service(weft__conn *conn); /* after conn->servicing */
 
 /* conn_share.c */
 weft__held *weft__conn_held(weft__conn *conn); /* conn->held, made if need be;

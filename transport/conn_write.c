@@ -54,7 +54,9 @@ static void block(weft__conn *conn)
     weft__conn_rearm(conn);
 }
 
-void weft__conn_flush(weft__conn *conn)
+/* Into where most writes are: each return behind one costs 7 ns, for the kernel
+ * has made the CPU forget where they lead. */
+WEFT__INLINE void flush(weft__conn *conn)
 {
     struct iovec iov[IOV_COUNT];
     size_t total = 0;
@@ -90,6 +92,11 @@ void weft__conn_flush(weft__conn *conn)
     conn->stalling = conn->stalling && conn->wire->out.bytes > 0;
     if (conn->wire->out.bytes > 0)
         weft__conn_service_later(conn);
+}
+
+void weft__conn_flush(weft__conn *conn)
+{
+    flush(conn);
 }
 
 void weft__conn_queued(weft__conn *conn)
@@ -177,4 +184,22 @@ void weft__conn_discard(weft__conn *conn)
         (status != WEFT_OK && status != WEFT_EOF) ||
         conn->discarded_bytes > DISCARD_BYTES)
         weft__conn_finish(conn);
+}
+
+/* ---- the end of a callback ---- */
+
+/* One write for all that was queued since conn->servicing. */
+void weft__conn_end_service(weft__conn *conn)
+{
+    flush(conn);
+    weft__conn_unblock(conn);
+    weft__conn_advance_close(conn);
+    weft__conn_account(conn);
+    conn->servicing = false;
+    if (conn->state == WEFT__CONN_CLOSED)
+        weft__conn_goodbye_later(conn);
+    else if ((conn->wire->out.bytes > 0 && !conn->write_blocked) ||
+             (weft__conn_reading(conn) &&
+              (conn->socket.pending || (conn->in != NULL && conn->in->raw))))
+        weft__conn_service_later(conn);
 }
