@@ -81,6 +81,8 @@ static inline bool weft__heap_has(const weft__heap *heap, uint32_t slot)
 static inline weft__heap_item *weft__heap_find(const weft__heap *heap,
                                                uint32_t slot)
 {
+    if (heap->n == 1 && heap->items[0].slot == slot)
+        return heap->items; /* most services are one address */
     return weft__heap_has(heap, slot) ? &heap->items[heap->place[slot] - 1]
                                       : NULL;
 }
@@ -90,7 +92,7 @@ void weft__heap_settle(weft__heap *heap, weft__heap_item *item, weft__key key);
 static inline void weft__heap_rekey(weft__heap *heap, weft__heap_item *item,
                                     weft__key key)
 {
-    if (heap->n == 1) /* most services are one address */
+    if (heap->n == 1)
         item->key = key;
     else
         weft__heap_settle(heap, item, key);

@@ -145,13 +145,14 @@ weft__payload_put(uint8_t *p, const weft__payload *payload, size_t len)
 /* Its last bytes, which are sent from where they lie; empty: none. */
 static inline weft__slice weft__payload_lent(const weft__payload *payload)
 {
-    weft__slice last = payload->tail;
+    weft__slice last = {0};
 
+    if (payload->release == NULL) /* what is small, and most are */
+        return last;
+    last = payload->tail;
     if (last.len == 0 && payload->data != NULL)
         last = (weft__slice){payload->data, payload->len};
-    return last.len >= WEFT__REF_BYTES && payload->release != NULL
-               ? last
-               : (weft__slice){0};
+    return last.len >= WEFT__REF_BYTES ? last : (weft__slice){0};
 }
 
 /* Runs release: all of it is written. */

@@ -234,6 +234,7 @@ struct weft_channel {
     weft_endpoints *list; /* NULL until the first resolution */
     const weft_balancer_ops *balancer;
     void *balancer_self;
+    weft__conn_conf conn_conf;
     weft__subchannel **slots; /* by slot; NULL: free */
     uint32_t n_slots, cap_slots;
     weft__client_call *calls, *pool;
@@ -265,8 +266,6 @@ struct weft_channel {
     weft__deferred catch_up;
     weft_timer retake;       /* the rest of a long list, or one more try */
     char resolve_error[256]; /* of the last failure while there was no list */
-
-    weft__conn_conf conn_conf;
     uint32_t *free_slots, n_free_slots;
     weft__subchannel *by_text; /* uthash */
     weft__sub_list queue;      /* QUEUED */

@@ -368,14 +368,14 @@ struct weft_server {
     uint32_t n_calls;  /* not answered */
     uint32_t n_active; /* not ended */
     uint32_t n_call_pool;
-    weft__link *call_pool;       /* linked by next alone */
-    struct weft__shards *shards; /* on a group: those of the other loops ... */
-    struct weft__shard *shard;   /* ... of which this is one; NULL: none */
-    weft__time *time;            /* where the call that ended last counts */
-    weft__services services;
-    uint64_t in_flight_bytes;
+    weft__link *call_pool;     /* linked by next alone */
+    struct weft__shard *shard; /* of a group's server, for a loop behind the
+                                  first; NULL: it is none */
+    weft__time *time;          /* where the call that ended last counts */
     weft_server_stats stats;
+    weft__services services;
     weft__conn_share conn_share;
+    uint64_t in_flight_bytes;
     weft__conn_conf conn_conf; /* of the listeners to come */
     weft_raw_handler fallback;
     void *fallback_user;
@@ -410,6 +410,7 @@ struct weft_server {
     weft_status end_status; /* what calls that are cut off are told */
     weft__server_waiter *start_waiter, *drain_waiters;
     struct weft__server_run *run; /* of weft_server_run, on its stack */
+    struct weft__shards *shards;  /* on a group: those of the other loops */
     weft__deferred publish;
 
     weft__server_plugin *plugins, *plugins_last;
