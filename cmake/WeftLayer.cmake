@@ -37,7 +37,8 @@ if(WEFT_PROFILE STREQUAL generate)
   set(WEFT_PROFILE_COMPILE -fprofile-generate -fno-profile-values)
 elseif(WEFT_PROFILE STREQUAL use)
   set(WEFT_PROFILE_COMPILE -fprofile-use -fprofile-partial-training -fno-profile-values
-    --param=max-inline-insns-auto=40 --param=inline-min-speedup=10
+    --param=max-inline-insns-auto=200 --param=inline-min-speedup=2
+    --param=large-function-growth=400
     -Wno-missing-profile
     -Wno-error=coverage-mismatch) # of a function that has changed since: it has none
 elseif(NOT WEFT_PROFILE STREQUAL "")
