@@ -60,6 +60,8 @@ static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
     weft__client_conn_check_idle(cc);
 }
 
+enum { REPLY_BYTES = 128 }; /* of a record's arena, which a reply begins with */
+
 /* Replies come in rows, mostly in the order of their calls.  A record was last
  * touched when its call was sent, which is long ago where many are in flight:
  * the next one's is fetched while this one is seen to. */
@@ -68,7 +70,8 @@ WEFT__INLINE void fetch_next(const weft__attempts *t, weft__stream_id stream)
     const weft__attempt *next = weft__attempts_near(t, stream + 1);
 
     if (next != NULL)
-        weft__fetch(weft__call_of(next), sizeof(weft__client_call));
+        weft__fetch(weft__call_of(next),
+                    sizeof(weft__client_call) + REPLY_BYTES);
 }
 
 static void on_event(weft__conn *conn, const weft__wire_event *event,
