@@ -23,20 +23,9 @@ static size_t owner_bytes(const weft__conn_conf *conf)
     return bytes != 0 ? bytes : sizeof(void *);
 }
 
-static size_t event_offset(const weft__wire_ops *wire)
-{
-    return offsetof(weft__conn, wire) + wire->size;
-}
-
-static struct event *event_of(const weft__conn *conn)
-{
-    return (struct event *)(void *)((char *)(uintptr_t)conn +
-                                    event_offset(conn->wire->ops));
-}
-
 static void *peer_of(const weft__conn *conn)
 {
-    return (char *)event_of(conn) + event_get_struct_event_size();
+    return (char *)weft__conn_event(conn) + event_get_struct_event_size();
 }
 
 static void free_block(weft__conn *conn)
@@ -44,26 +33,15 @@ static void free_block(weft__conn *conn)
     weft_free((char *)conn - owner_bytes(weft__conf_of(conn)));
 }
 
-uint32_t weft__conn_now(const weft__conn *conn)
-{
-    return (uint32_t)weft_loop_now_ms(weft__loop_of(conn));
-}
-
 /* ---- the end ---- */
-
-static weft__conn *conn_of(weft__task *service)
-{
-    return (weft__conn *)(void *)((char *)service -
-                                  offsetof(weft__conn, service));
-}
 
 static void on_goodbye(weft__task *service)
 {
-    weft__conn *conn = conn_of(service);
+    weft__conn *conn = weft__conn_of(service);
     char *why = conn->held != NULL ? conn->held->why : NULL;
 
     weft__outq_fini(&conn->wire->out);
-    event_debug_unassign(event_of(conn));
+    event_debug_unassign(weft__conn_event(conn));
     weft__conf_of(conn)->handler->on_closed(
         conn, conn->status, why != NULL ? why : weft_status_text(conn->status),
         weft__conn_user(conn));
@@ -88,7 +66,7 @@ void weft__conn_finish(weft__conn *conn)
     weft__conn_unaccount(conn);
     weft__alarm_stop(weft__loop_of(conn), &conn->alarm);
     if (conn->armed != 0)
-        event_del(event_of(conn));
+        event_del(weft__conn_event(conn));
     conn->armed = 0;
     conn->socket.ops->close(&conn->socket);
     if (!conn->servicing)
@@ -164,89 +142,7 @@ void weft__conn_abort(weft__conn *conn, weft_status status, const char *why)
     weft__conn_finish(conn);
 }
 
-/* ---- events ---- */
-
-bool weft__conn_reading(const weft__conn *conn)
-{
-    return conn->state == WEFT__CONN_OPEN && conn->pauses == 0 &&
-           !(conn->server && conn->over) && !conn->hungry && !conn->eof;
-}
-
-static short wanted(const weft__conn *conn)
-{
-    const weft__stream_socket *s = &conn->socket;
-    bool reads = false, writes = false;
-
-    switch (conn->state) {
-    case WEFT__CONN_CONNECTING:
-        return EV_WRITE;
-    case WEFT__CONN_OPEN:
-        reads = weft__conn_reading(conn);
-        writes = conn->write_blocked;
-        break;
-    case WEFT__CONN_FLUSHING:
-    case WEFT__CONN_LINGERING:
-        reads = !conn->eof;
-        writes = conn->write_blocked;
-        break;
-    default:
-        return 0;
-    }
-    return (short)(((reads && !s->read_wants_write) ||
-                            (writes && s->write_wants_read)
-                        ? EV_READ
-                        : 0) |
-                   ((writes && !s->write_wants_read) ||
-                            (reads && s->read_wants_write)
-                        ? EV_WRITE
-                        : 0));
-}
-
-/* The end of the batch writes, unless it were too much then.  A thousand
- * connections that answer in one batch would hold a chunk each until its end,
- * and what larger replies lie in would not be warm any more; this is one write
- * per read as well. */
-static void end_read(weft__conn *conn)
-{
-    if (conn->wire->out.bytes >= WEFT__FLUSH_SOON ||
-        (conn->wire->out.bytes > 0 &&
-         weft__loop_chunks_scarce(weft__loop_of(conn))))
-        weft__conn_flush(conn);
-    weft__conn_advance_close(conn);
-    weft__conn_account(conn);
-}
-
-static void on_io(evutil_socket_t fd, short what, void *arg);
-
-static void arm(weft__conn *conn, short mask)
-{
-    if (mask == conn->armed)
-        return;
-    if (conn->armed != 0)
-        event_del(event_of(conn));
-    conn->armed = 0;
-    if (mask == 0)
-        return;
-    event_assign(event_of(conn), weft_loop_base(weft__loop_of(conn)),
-                 conn->socket.fd, (short)(mask | EV_PERSIST), on_io, conn);
-    if (event_add(event_of(conn), NULL) == 0)
-        conn->armed = (uint8_t)mask;
-    else
-        weft__conn_lost(conn, WEFT_ENOMEM, "the descriptor cannot be watched");
-}
-
-/* Takes effect at once where something more is waited for.  What is no longer
- * waited for stays armed until it fires: most pauses are over before that, and
- * so cost no system call. */
-void weft__conn_interest(weft__conn *conn)
-{
-    short want = wanted(conn);
-
-    if (conn->state == WEFT__CONN_OPEN)
-        conn->wire->paused = !weft__conn_reading(conn);
-    if ((want & ~conn->armed) != 0)
-        arm(conn, want);
-}
+/* ---- birth ---- */
 
 static void opened(weft__conn *conn)
 {
@@ -267,7 +163,7 @@ static void opened(weft__conn *conn)
         weft__conn_queued(conn);
 }
 
-static WEFT__APART void on_connected(weft__conn *conn)
+void weft__conn_connected(weft__conn *conn)
 {
     const char *why;
     weft_status status = weft__socket_connected(&conn->socket, &why);
@@ -277,61 +173,6 @@ static WEFT__APART void on_connected(weft__conn *conn)
     else
         opened(conn);
 }
-
-static void on_io(evutil_socket_t fd, short what, void *arg)
-{
-    weft__conn *conn = arg;
-    weft__stream_socket *s = &conn->socket;
-    weft_loop *loop = weft__loop_of(conn);
-
-    (void)fd;
-    weft__loop_enter(loop, "connection");
-    if (conn->state == WEFT__CONN_CONNECTING) {
-        on_connected(conn);
-    } else {
-        /* With nobody else left in the round, this is the end of its batch. */
-        conn->servicing = weft__loop_in_last(loop);
-        if (conn->write_blocked &&
-            (what & (s->write_wants_read ? EV_READ : EV_WRITE)) != 0) {
-            conn->write_blocked = false;
-            weft__conn_flush(conn);
-            weft__conn_unblock(conn);
-        }
-        if ((what & (s->read_wants_write ? EV_WRITE : EV_READ)) != 0) {
-            if (conn->state == WEFT__CONN_OPEN)
-                weft__conn_readable(conn);
-            else
-                weft__conn_discard(conn);
-        }
-        if (conn->servicing)
-            weft__conn_end_service(conn);
-        else
-            end_read(conn);
-    }
-    if ((what & conn->armed & ~wanted(conn)) != 0)
-        arm(conn, wanted(conn));
-    weft__loop_leave_last(loop);
-}
-
-static void on_service(weft__task *service)
-{
-    weft__conn *conn = conn_of(service);
-
-    conn->servicing = true;
-    if (conn->in != NULL && conn->in->raw)
-        weft__conn_feed_raw(conn);
-    else if (conn->socket.pending)
-        weft__conn_readable(conn);
-    weft__conn_end_service(conn);
-}
-
-void weft__conn_service_later(weft__conn *conn)
-{
-    if (!conn->servicing && !weft__task_queued(&conn->service))
-        weft__loop_flush_later(weft__loop_of(conn), &conn->service, on_service);
-}
-
-/* ---- birth ---- */
 
 static bool is_in4(const weft_address *address)
 {
@@ -349,7 +190,7 @@ static weft_status make(weft__conn **out, weft_loop *loop,
         in4 ? sizeof(peer_in4)
             : strlen(weft_address_format(peer, text, sizeof text)) + 1;
     char *memory =
-        weft_calloc(1, owner_bytes(conf) + event_offset(wire) +
+        weft_calloc(1, owner_bytes(conf) + weft__event_offset(wire) +
                            event_get_struct_event_size() + peer_bytes);
     weft__conn *conn;
     weft_status status;

@@ -1,8 +1,8 @@
 /* conn_internal.h - the inside of a connection, for the files that are its
- * parts: conn.c (life, the public functions), conn_read.c (bytes in),
- * conn_feed.c (from there to the wire), conn_block.c (big frames), conn_write.c
- * (bytes out, the graceful close), conn_share.c (what is held for peers),
- * conn_timer.c (every deadline).
+ * parts: conn.c (life, the public functions), conn_io.c (events; bytes in and
+ * out; the graceful close), conn_feed.c (from input to the wire), conn_block.c
+ * (big frames), conn_share.c (what is held for peers), conn_timer.c (every
+ * deadline).
  *
  * Rules between them:
  *
@@ -145,11 +145,35 @@ static inline size_t weft__conn_unsent(const weft__conn *conn)
     return conn->wire->out.bytes + conn->wire->held;
 }
 
+static inline uint32_t weft__conn_now(const weft__conn *conn)
+{
+    return (uint32_t)weft_loop_now_ms(weft__loop_of(conn));
+}
+
+static inline size_t weft__event_offset(const weft__wire_ops *wire)
+{
+    return offsetof(weft__conn, wire) + wire->size;
+}
+
+static inline struct event *weft__conn_event(const weft__conn *conn)
+{
+    return (struct event *)(void *)((char *)(uintptr_t)conn +
+                                    weft__event_offset(conn->wire->ops));
+}
+
+static inline weft__conn *weft__conn_of(weft__task *its_service)
+{
+    return (weft__conn *)(void *)((char *)its_service -
+                                  offsetof(weft__conn, service));
+}
+
+static inline bool weft__conn_reading(const weft__conn *conn)
+{
+    return conn->state == WEFT__CONN_OPEN && conn->pauses == 0 &&
+           !(conn->server && conn->over) && !conn->hungry && !conn->eof;
+}
+
 /* conn.c */
-uint32_t weft__conn_now(const weft__conn *conn);
-bool weft__conn_reading(const weft__conn *conn);
-void weft__conn_interest(weft__conn *conn);
-void weft__conn_service_later(weft__conn *conn);
 void weft__conn_listens_again(weft__conn *conn); /* after any kind of pause */
 /* The connection is of no use any more, at once. */
 WEFT__COLD void weft__conn_lost(weft__conn *conn, weft_status status,
@@ -160,14 +184,12 @@ WEFT__COLD void weft__conn_fail(weft__conn *conn, weft_status status,
                                 const char *fmt, ...) WEFT_PRINTF(3, 4);
 void weft__conn_finish(weft__conn *conn);
 void weft__conn_goodbye_later(weft__conn *conn); /* on_closed, and its memory */
+WEFT__APART void weft__conn_connected(weft__conn *conn); /* or not: it ends */
 
 static inline size_t weft__least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
-
-/* conn_read.c */
-void weft__conn_readable(weft__conn *conn);
 
 /* conn_feed.c */
 /* Bytes in the loop's buffer.  begun: what the first frame's beginning was kept
@@ -208,15 +230,15 @@ bool weft__row_make(weft__row *row, weft__conn *conn, uint8_t *shared);
 void weft__row_read(weft__row *row, weft__conn *conn, size_t bytes,
                     const uint8_t *shared);
 
-/* conn_write.c */
+/* conn_io.c */
+void weft__conn_interest(weft__conn *conn);
+void weft__conn_service_later(weft__conn *conn);
 void weft__conn_flush(weft__conn *conn);
 void weft__conn_queued(weft__conn *conn); /* something was: flush soon */
 uint32_t weft__conn_taken(const weft__conn *conn); /* by the peer; wraps */
 void weft__conn_unblock(weft__conn *conn);         /* C2; calls the handler */
 void weft__conn_begin_close(weft__conn *conn);
 void weft__conn_advance_close(weft__conn *conn);
-void weft__conn_discard(weft__conn *conn);
-void weft__conn_end_service(weft__conn *conn); /* after conn->servicing */
 
 /* conn_share.c */
 weft__held *weft__conn_held(weft__conn *conn); /* conn->held, made if need be;
