@@ -87,11 +87,16 @@ static weft_status init(weft__wire *wire)
     return WEFT_OK;
 }
 
+static weft__idset *ids(weft__native *w)
+{
+    return w->wire.conf->server ? &w->calls : &w->sent.ids;
+}
+
 static void fini(weft__wire *wire)
 {
     weft__native *w = native(wire);
 
-    weft__idset_fini(&w->calls);
+    weft__idset_fini(ids(w));
     if (w->wire.conf->server)
         weft__v0_fini(w);
 }
@@ -218,7 +223,7 @@ static WEFT__COLD void on_goaway(weft__native *w, const weft__frame *frame,
     event.message = reason.text;
     w->goaway_received = true;
     if (!w->wire.conf->server)
-        weft__idset_remove_above(&w->calls, frame->id);
+        weft__idset_remove_above(&w->sent.ids, frame->id);
     in->sink(in->user, &event);
 }
 
@@ -358,7 +363,7 @@ static void info(const weft__wire *wire, weft__wire_info *out)
 
 static void trim(weft__wire *wire)
 {
-    weft__idset_trim(&native(wire)->calls);
+    weft__idset_trim(ids(native(wire)));
 }
 
 const weft__wire_ops weft__native_wire = {

@@ -7,18 +7,18 @@
 
 uint32_t weft__client_in_flight(const weft__native *w)
 {
-    return weft__idset_count(&w->calls) + (w->v0_call != 0);
+    return weft__idset_count(&w->sent.ids);
 }
 
 WEFT__INLINE uint32_t window(const weft__native *w)
 {
-    uint32_t n = weft__idset_count(&w->calls);
+    uint32_t n = weft__idset_count(&w->sent.ids);
 
     if (!w->ready || w->going || w->goaway_received ||
         w->fault != WEFT__NATIVE_ALIVE || w->last_id >= WEFT__MAX_ID)
         return 0;
     if (w->version == 0)
-        return w->v0_call == 0;
+        return n == 0;
     return w->peer_in_flight > n ? w->peer_in_flight - n : 0;
 }
 
@@ -62,7 +62,7 @@ weft_status weft__client_request(weft__wire *wire,
     if (head_size + head.payload_len >
         (head.v0 ? WEFT__V0_MAX_BODY : w->peer_frame_bytes))
         return WEFT_ELIMIT;
-    if ((status = weft__idset_reserve(&w->calls)) != WEFT_OK)
+    if ((status = weft__idmap_reserve(&w->sent)) != WEFT_OK)
         return status;
 
     frame.length = (uint32_t)(head_size + head.payload_len);
@@ -80,10 +80,8 @@ weft_status weft__client_request(weft__wire *wire,
         return status;
 
     *stream = ++w->last_id;
-    if (head.v0)
-        w->v0_call = w->last_id;
-    else if (request->kind == WEFT__UNARY)
-        weft__idset_add(&w->calls, w->last_id, false);
+    if (request->kind == WEFT__UNARY)
+        weft__idmap_add(&w->sent, w->last_id, request->user);
     return WEFT_OK;
 }
 
@@ -91,14 +89,16 @@ void weft__client_reset(weft__native *w, weft__stream_id stream,
                         weft_status why)
 {
     weft__reason reason = {.code = (uint32_t)weft_status_to_rpc(why)};
+    void *user;
 
-    if (stream != 0 && stream == w->v0_call) {
-        w->v0_abandoned = true;
+    if (w->version == 0) {
+        if (weft__idset_find(&w->sent.ids, stream) != NULL)
+            w->v0_abandoned = true;
         return;
     }
     /* If there is no memory to say it, the server finishes a call for nobody.
      */
-    if (weft__idset_remove(&w->calls, stream))
+    if (weft__idmap_remove(&w->sent, stream, &user))
         (void)weft__native_send_reason(w, WEFT__FRAME_RESET, stream, &reason);
 }
 
@@ -108,6 +108,7 @@ static WEFT__COLD void refuse(const weft__envelope *env, weft_status status)
 {
     weft__wire_event event = {.parts = WEFT__END,
                               .stream = env->event.stream,
+                              .user = env->event.user,
                               .input = env->event.input,
                               .v0 = env->event.v0,
                               .status = status == WEFT_ELIMIT
@@ -138,7 +139,7 @@ void weft__client_data(weft__native *w, const weft__frame *frame,
     uint32_t code;
     weft_status status;
 
-    if (!weft__idset_remove(&w->calls, frame->id)) {
+    if (!weft__idmap_remove(&w->sent, frame->id, &env.event.user)) {
         w->strays++;
         return;
     }
@@ -173,14 +174,15 @@ void weft__client_v0(weft__native *w, const weft__frame *frame,
         event->input->sink(event->input->user, event);
         return;
     }
-    if (w->version != 0 || w->v0_call == 0) {
+    event->stream = w->sent.ids.one;
+    if (w->version != 0 ||
+        !weft__idmap_remove(&w->sent, event->stream, &event->user)) {
         w->strays++;
         return;
     }
-    event->stream = w->v0_call;
-    w->v0_call = 0;
     w->v0_abandoned = false;
     if (abandoned) {
+        event->user = NULL;
         event->parts = WEFT__DISCARDED; /* the window is open again */
         event->input->sink(event->input->user, event);
         return;
@@ -204,7 +206,7 @@ void weft__client_reset_frame(weft__native *w, const weft__frame *frame,
         .parts = WEFT__RESET, .input = in, .stream = frame->id};
     weft__reason reason;
 
-    if (!weft__idset_remove(&w->calls, frame->id)) {
+    if (!weft__idmap_remove(&w->sent, frame->id, &event.user)) {
         w->strays++;
         return;
     }

@@ -78,13 +78,15 @@ typedef enum weft__native_fault {
 /* There is one for each connection, most of which idle: what only some need is
  * allocated when they do. */
 typedef struct weft__native {
-    weft__wire wire;   /* first */
-    weft__idset calls; /* in flight, version 1; the bit: one-way */
-    uint64_t last_id;  /* server: highest seen; client: last used */
+    weft__wire wire; /* first */
     union {
-        weft__v0_fifo *v0; /* server: NULL until a version 0 peer calls */
-        uint64_t v0_call;  /* client: the one call in flight, or 0 */
+        struct {               /* server */
+            weft__idset calls; /* in flight, version 1; the bit: one-way */
+            weft__v0_fifo *v0; /* NULL until a version 0 peer calls */
+        };
+        weft__idmap sent; /* client: in flight; version 0: one at most */
     };
+    uint64_t last_id; /* server: highest seen; client: last used */
     uint32_t peer_frame_bytes, peer_in_flight; /* of the peer's settings */
     uint32_t strays;
     int8_t version;
@@ -95,7 +97,7 @@ typedef struct weft__native {
     bool going : 1;         /* goaway() was called */
     bool goaway_sent : 1;   /* and said; not while the version is unknown */
     bool goaway_received : 1;
-    bool v0_abandoned : 1; /* v0_call's reply is awaited only to be dropped */
+    bool v0_abandoned : 1; /* the reply is awaited only to be dropped */
 } weft__native;
 
 /* Queues a frame with a small body that is copied. */

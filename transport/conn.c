@@ -312,8 +312,9 @@ weft_status weft__conn_respond(weft__conn *conn, weft__stream_id stream,
 
 void weft__conn_reset(weft__conn *conn, weft__stream_id stream, weft_status why)
 {
-    if (!usable(conn))
+    if (conn->state != WEFT__CONN_OPEN)
         return;
+    /* Even if nobody takes what it says: no event of the call may follow. */
     conn->wire->ops->reset(conn->wire, stream, why);
     weft__conn_queued(conn);
 }

@@ -41,22 +41,22 @@ static uint64_t lived_ms(const weft__client_conn *cc)
     return cc->ready && now > cc->ready_ms ? now - cc->ready_ms : 0;
 }
 
-static void lose_later_one(weft__attempt *a, void *last)
-{
-    if (a->stream > *(const weft__stream_id *)last)
-        weft__attempt_lost(a, WEFT_SENT_REFUSED, WEFT_UNAVAILABLE,
-                           "the server is going away");
-}
-
 /* Later calls go elsewhere, those that the peer has not begun too; the others
  * finish, and then this side closes. */
 static void on_goaway(weft__client_conn *cc, const weft__wire_event *event)
 {
-    weft__stream_id last = event->stream;
+    weft__attempt *a;
 
     cc->leaving = true;
     weft__sub_conn_leaving(cc->sub, lived_ms(cc));
-    weft__attempts_each(&cc->attempts, lose_later_one, &last);
+    a = cc->attempts;
+    while (a != NULL && a->stream <= event->stream)
+        a = a->next;
+    for (weft__attempt *next; a != NULL; a = next) {
+        next = a->next;
+        weft__attempt_lost(a, WEFT_SENT_REFUSED, WEFT_UNAVAILABLE,
+                           "the server is going away");
+    }
     weft__client_conn_check_idle(cc);
 }
 
@@ -65,12 +65,10 @@ enum { REPLY_BYTES = 128 }; /* of a record's arena, which a reply begins with */
 /* Replies come in rows, mostly in the order of their calls.  A record was last
  * touched when its call was sent, which is long ago where many are in flight:
  * the next one's is fetched while this one is seen to. */
-WEFT__INLINE void fetch_next(const weft__attempts *t, weft__stream_id stream)
+WEFT__INLINE void fetch_next(const weft__attempt *a)
 {
-    const weft__attempt *next = weft__attempts_near(t, stream + 1);
-
-    if (next != NULL)
-        weft__fetch(weft__call_of(next),
+    if (a->next != NULL)
+        weft__fetch(weft__call_of(a->next),
                     sizeof(weft__client_call) + REPLY_BYTES);
 }
 
@@ -92,10 +90,10 @@ static void on_event(weft__conn *conn, const weft__wire_event *event,
         weft__client_conn_check_idle(cc);
         weft__channel_kick(cc->sub->channel, false);
     }
-    if ((event->parts & (WEFT__END | WEFT__RESET)) == 0 ||
-        (a = weft__attempts_find(&cc->attempts, event->stream)) == NULL)
+    if ((event->parts & (WEFT__END | WEFT__RESET)) == 0)
         return;
-    fetch_next(&cc->attempts, event->stream);
+    a = event->user;
+    fetch_next(a);
     call = weft__call_of(a);
     if ((event->parts & WEFT__RESET) && event->unprocessed &&
         event->status == WEFT_UNAVAILABLE) {
@@ -114,22 +112,6 @@ static void on_unblocked(weft__conn *conn, void *user)
     weft__channel_kick(cc->sub->channel, false);
 }
 
-struct loss {
-    uint64_t bytes_out;
-    weft_status status;
-    const char *why;
-};
-
-static void lose(weft__attempt *a, void *arg)
-{
-    const struct loss *loss = arg;
-
-    weft__attempt_lost(a,
-                       a->begin_bytes >= loss->bytes_out ? WEFT_SENT_NEVER
-                                                         : WEFT_SENT_MAYBE,
-                       loss->status, loss->why);
-}
-
 static void on_closed(weft__conn *conn, weft_status status, const char *why,
                       void *user)
 {
@@ -146,11 +128,13 @@ static void on_closed(weft__conn *conn, weft_status status, const char *why,
     weft__conn_get_stats(conn, &stats);
     cc->conn = NULL;
     weft_timer_stop(&cc->overdue);
-    /* Ends are told later, so that nobody changes the table meanwhile; those
-     * that move on do not come back here: this connection is not usable. */
-    weft__attempts_each(&cc->attempts, lose,
-                        &(struct loss){stats.bytes_out, lost, why});
-    weft__attempts_fini(&cc->attempts);
+    /* Those that move on do not come back here: this connection is not usable.
+     */
+    for (weft__attempt *a; (a = cc->attempts) != NULL;)
+        weft__attempt_lost(a,
+                           a->begin_bytes >= stats.bytes_out ? WEFT_SENT_NEVER
+                                                             : WEFT_SENT_MAYBE,
+                           lost, why);
     if ((*cc->pprev = cc->next) != NULL)
         cc->next->pprev = cc->pprev;
     weft__sub_conn_lost(sub, cc->ready, idle, lived_ms(cc), why);
@@ -184,7 +168,7 @@ weft_status weft__client_conn_open(weft__subchannel *sub)
     if (cc == NULL)
         return WEFT_ENOMEM;
     cc->sub = sub;
-    weft__attempts_init(&cc->attempts);
+    cc->attempts_tail = &cc->attempts;
     weft_timer_init(&cc->overdue, ch->loop, on_overdue, cc);
     st = weft__conn_connect(&cc->conn, ch->loop, &sub->address, &ch->conn_conf,
                             cc);

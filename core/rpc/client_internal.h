@@ -9,7 +9,7 @@
  * or lets it wait, client_conn.c hears of its end, client_call.c finishes it.
  *
  *  K1. A call is in exactly one place: waiting (on channel->waiting), sent (its
- *      attempt is in a connection's table), or ended (its callback is queued).
+ *      attempt is on a connection's list), or ended (its callback is queued).
  *
  *  K2. Each pick of the balancer is given back by exactly one give_back().
  *
@@ -138,21 +138,14 @@ static inline weft__client_call *weft__call_of(const weft__attempt *attempt)
 
 /* ---- Connections ---- */
 
-#define WEFT__ATTEMPTS_FIRST 8
-
-typedef struct weft__attempts { /* attempts.c */
-    weft__attempt **buckets;
-    size_t mask, n;
-    weft__attempt *first[WEFT__ATTEMPTS_FIRST]; /* the first buckets */
-} weft__attempts;
-
 struct weft__client_conn {
     weft__subchannel *sub;
-    weft__client_conn *next, **pprev; /* sub->conns */
-    weft__conn *conn;                 /* NULL once closed */
-    weft__attempts attempts;          /* by stream */
-    uint32_t in_flight;               /* attempts, and abandoned v0 ones */
-    uint32_t capacity;                /* 0 until ready */
+    weft__client_conn *next, **pprev;         /* sub->conns */
+    weft__conn *conn;                         /* NULL once closed */
+    weft__attempt *attempts, **attempts_tail; /* as they were sent, so their
+                                                 streams rise */
+    uint32_t in_flight; /* attempts, and abandoned v0 ones */
+    uint32_t capacity;  /* 0 until ready */
     uint64_t ready_ms;
     bool ready, leaving; /* leaving: finishes what it has, takes nothing new */
     bool version0;
@@ -316,23 +309,6 @@ void weft__request_drop(weft__client_call *call);
 extern _Thread_local weft__client_call *weft__current_call;
 extern _Thread_local const weft_result *weft__current_result;
 
-/* attempts.c */
-void weft__attempts_init(weft__attempts *t);
-void weft__attempts_fini(weft__attempts *t);
-void weft__attempts_add(weft__attempts *t, weft__attempt *a);
-void weft__attempts_remove(weft__attempts *t, weft__attempt *a);
-weft__attempt *weft__attempts_find(const weft__attempts *t,
-                                   weft__stream_id stream);
-/* That of stream, mostly; NULL: it is not there. */
-static inline weft__attempt *weft__attempts_near(const weft__attempts *t,
-                                                 weft__stream_id stream)
-{
-    return t->buckets[stream & t->mask];
-}
-/* fn may remove a, and nothing else of t. */
-void weft__attempts_each(weft__attempts *t,
-                         void (*fn)(weft__attempt *a, void *arg), void *arg);
-
 /* dispatch.c */
 /* Sends call, ends it, or lets it wait.  now: of the loop, in nanoseconds. */
 void weft__dispatch(weft__client_call *call, uint64_t now);
@@ -354,7 +330,7 @@ void weft__attempt_refused(weft__attempt *attempt);
 extern const weft__conn_handler weft__client_conn_handler;
 weft_status weft__client_conn_open(weft__subchannel *sub);
 weft__client_conn *weft__client_conn_usable(weft__subchannel *sub);
-/* Reset on the wire, out of the table. */
+/* Reset on the wire, off the list. */
 void weft__client_conn_abandon(weft__attempt *attempt, weft_status why);
 void weft__client_conn_leave(weft__client_conn *cc);
 void weft__client_conn_check_idle(weft__client_conn *cc);

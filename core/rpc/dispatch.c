@@ -75,7 +75,10 @@ void weft__attempt_release(weft__attempt *a, weft_status status)
     weft_channel *ch = weft__call_of(a)->channel;
 
     if (cc != NULL) {
-        weft__attempts_remove(&cc->attempts, a);
+        if ((*a->pprev = a->next) != NULL)
+            a->next->pprev = a->pprev;
+        else
+            cc->attempts_tail = a->pprev;
         cc->in_flight--;
         a->conn = NULL;
         if (cc->leaving)
@@ -174,7 +177,8 @@ static send_outcome send_on(weft__client_call *call, weft__client_conn *cc,
         .timeout_ms = left_ms(call, now),
         .metadata = call->metadata,
         .more_metadata = call->forwarded,
-        .payload = {.data = call->request.data, .len = call->request.len}};
+        .payload = {.data = call->request.data, .len = call->request.len},
+        .user = a};
     weft_status st;
 
     if (call->content_type != NULL)
@@ -201,7 +205,10 @@ static send_outcome send_on(weft__client_call *call, weft__client_conn *cc,
     }
     a->conn = cc;
     cc->in_flight++;
-    weft__attempts_add(&cc->attempts, a);
+    a->next = NULL;
+    a->pprev = cc->attempts_tail;
+    *cc->attempts_tail = a;
+    cc->attempts_tail = &a->next;
     return SENT;
 }
 

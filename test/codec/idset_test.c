@@ -106,6 +106,66 @@ static void an_empty_one_gives_its_memory_back_and_no_other_does(void **state)
     assert_true(weft__idset_remove(&set, 21));
 }
 
+static void a_map_has_what_belongs_to_each_id(void **state)
+{
+    weft__idmap map = {0};
+    uint64_t ids[MOST], next = 1;
+    char marks[20000];
+    size_t marked[MOST], n = 0;
+    void *user;
+
+    (void)state;
+    srand(2);
+    for (size_t round = 0; round < sizeof(marks); round++) {
+        if (n < MOST && (rand() % 2 == 0 || n == 0)) {
+            next += 1 + (uint64_t)(rand() % 3) * 4096;
+            assert_int_equal(weft__idmap_reserve(&map), WEFT_OK);
+            weft__idmap_add(&map, next, &marks[round]);
+            ids[n] = next;
+            marked[n++] = round;
+        } else if (rand() % 100 == 0) { /* the newest go */
+            uint64_t last = ids[(size_t)rand() % n];
+
+            weft__idset_remove_above(&map.ids, last);
+            for (size_t i = 0; i < n;)
+                if (ids[i] > last) {
+                    ids[i] = ids[--n];
+                    marked[i] = marked[n];
+                } else {
+                    i++;
+                }
+        } else {
+            size_t i = (size_t)rand() % n;
+
+            assert_true(weft__idmap_remove(&map, ids[i], &user));
+            assert_ptr_equal(user, &marks[marked[i]]);
+            assert_false(weft__idmap_remove(&map, ids[i], &user));
+            ids[i] = ids[--n];
+            marked[i] = marked[n];
+        }
+        assert_int_equal(weft__idset_count(&map.ids), n);
+    }
+    weft__idset_fini(&map.ids);
+}
+
+static void a_map_keeps_what_it_has_when_it_cannot_grow(void **state)
+{
+    weft__idmap map = {0};
+    char mark;
+    void *user;
+
+    (void)state;
+    assert_int_equal(weft__idmap_reserve(&map), WEFT_OK);
+    weft__idmap_add(&map, 1, &mark);
+    weft_mem_fail_nth(1);
+    assert_int_equal(weft__idmap_reserve(&map), WEFT_ENOMEM);
+    weft_mem_fail_nth(0);
+    assert_true(weft__idmap_remove(&map, 1, &user));
+    assert_ptr_equal(user, &mark);
+    assert_false(weft__idmap_remove(&map, 0, &user));
+    assert_null(map.ids.table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +173,8 @@ int main(void)
         cmocka_unit_test(all_above_an_id_go_and_the_others_stay),
         cmocka_unit_test(one_id_needs_no_memory_and_id_0_is_none),
         cmocka_unit_test(an_empty_one_gives_its_memory_back_and_no_other_does),
+        cmocka_unit_test(a_map_has_what_belongs_to_each_id),
+        cmocka_unit_test(a_map_keeps_what_it_has_when_it_cannot_grow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

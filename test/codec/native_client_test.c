@@ -21,7 +21,8 @@ static const weft__wire_request hello = {
     .timeout_ms = 5000,
     .content_type = {(const uint8_t *)"protobuf", 8},
     .trace = {(const uint8_t *)"00-1", 4},
-    .payload = {.data = "\x0a\x05hello", .len = 7}};
+    .payload = {.data = "\x0a\x05hello", .len = 7},
+    .user = "hello's"};
 
 static weft_status request(wire_peer *peer, const weft__wire_request *r,
                            weft__stream_id *id)
@@ -87,6 +88,7 @@ static void a_call_is_written_byte_for_byte_and_its_reply_read(void **state)
     assert_int_equal(e->stream, id);
     assert_int_equal(e->status, WEFT_OK);
     assert_string_equal(e->payload, "\x0a\x0bhello world");
+    assert_ptr_equal(e->user, hello.user);
 }
 
 static void metadata_goes_out_as_gorpc_writes_it(void **state)
@@ -180,6 +182,7 @@ static void an_abandoned_call_keeps_its_place_until_it_is_answered(void **state)
     assert_int_equal(peer_feed_hex(peer, RESPONSE), WEFT_OK);
     assert_int_equal(peer->n_seen, 1);
     assert_int_equal(peer_last(peer)->parts, WEFT__DISCARDED);
+    assert_null(peer_last(peer)->user);
     assert_int_equal(peer_info(peer).in_flight, 0);
     assert_int_equal(peer_info(peer).window, 1);
 }
@@ -216,6 +219,7 @@ static void a_reply_that_is_none_fails_its_call_alone(void **state)
         assert_int_equal(peer_last(peer)->parts, WEFT__END);
         assert_int_equal(peer_last(peer)->status, WEFT_INTERNAL);
         assert_true(strlen(peer_last(peer)->message) > 0);
+        assert_ptr_equal(peer_last(peer)->user, hello.user);
     }
     assert_int_equal(request(peer, &hello, &id), WEFT_OK);
 }

@@ -132,6 +132,38 @@ static void a_unary_call_is_one_event_each_way(void **state)
     assert_int_equal(peer_info(&p->client).in_flight, 0);
 }
 
+static void what_ends_a_call_brings_what_its_request_left(void **state)
+{
+    enum { CALLS = 41 };
+    pair *p = *state;
+    weft__stream_id ids[CALLS];
+    weft__wire_request r = {.path = "/a/b", .path_len = 4};
+    char marks[CALLS];
+
+    for (int i = 0; i < CALLS; i++) {
+        r.user = &marks[i];
+        assert_int_equal(ops->request(p->client.wire, &r, &ids[i]), WEFT_OK);
+    }
+    pump(p);
+    for (int i = 0; i < CALLS; i++) { /* in another order */
+        int n = i * 12 % CALLS;
+
+        if (n % 4 == 0)
+            ops->reset(p->server.wire, ids[n], WEFT_UNAVAILABLE);
+        else if (n % 4 == 1)
+            ops->reset(p->client.wire, ids[n], WEFT_CANCELLED);
+        else
+            assert_int_equal(respond(p, ids[n], "x"), WEFT_OK);
+    }
+    pump(p);
+    for (int i = 0; i < CALLS; i++)
+        if (i % 4 != 1)
+            assert_ptr_equal(
+                only(&p->client, ids[i], WEFT__END | WEFT__RESET)->user,
+                &marks[i]);
+    assert_int_equal(p->client.n_seen, CALLS - CALLS / 4);
+}
+
 static void headers_and_trailers_arrive_as_they_were_sent(void **state)
 {
     pair *p = *state;
@@ -507,6 +539,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             no_call_begins_before_the_client_is_ready, setup, teardown),
         T(a_unary_call_is_one_event_each_way),
+        T(what_ends_a_call_brings_what_its_request_left),
         T(headers_and_trailers_arrive_as_they_were_sent),
         cmocka_unit_test(
             many_calls_are_answered_in_any_order_however_bytes_are_cut),

@@ -74,6 +74,8 @@ static void on_event(wire_peer *peer, const weft__wire_event *e)
                              ? a->open[(size_t)e->stream % MAX_CALLS]
                              : e->stream);
     } else if ((e->parts & (WEFT__END | WEFT__RESET)) != 0) {
+        if ((a->mode & CLIENT) != 0)
+            CHECK(e->user == find(a, e->stream));
         forget(a, e->stream);
     } else if ((e->parts & WEFT__GOAWAY) != 0 && (a->mode & CLIENT) != 0) {
         for (size_t i = 0; i < MAX_CALLS; i++)
@@ -98,10 +100,11 @@ static void begin_calls(wire_peer *peer, app *a)
                             ? "11 00 00 00 00 0000 00000000 00000000"
                             : "11 01 01 01 00 0000 00000000 00000000");
     for (int i = 0; i < 8; i++) {
+        r.user = find(a, 0);
         if (peer->wire->ops->request(peer->wire, &r, &id) != WEFT_OK)
             break;
         CHECK(id > last);
-        last = *find(a, 0) = id;
+        last = *(uint64_t *)r.user = id;
         a->n_open++;
     }
     if (a->n_open > 2) {

@@ -68,6 +68,7 @@ static void hear(void *user, const weft__wire_event *e)
                                         .status = e->status,
                                         .raw_code = e->raw_code,
                                         .timeout_ms = e->timeout_ms,
+                                        .user = e->user,
                                         .v0 = e->v0,
                                         .unprocessed = e->unprocessed,
                                         .n_metadata = e->n_metadata,

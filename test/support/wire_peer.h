@@ -18,6 +18,7 @@ typedef struct seen {
     weft__call_kind kind;
     weft_status status;
     uint32_t raw_code, timeout_ms;
+    void *user;
     bool v0, unprocessed;
     size_t n_metadata, payload_len;
     char *path, *message, *payload, *details, *content_type, *trace;

@@ -618,6 +618,30 @@ static void what_the_peer_said_before_it_left_is_read(void **state)
     assert_int_equal(r.status, WEFT_ECONNRESET);
 }
 
+/* Whoever made it is gone, and an answer would go to him. */
+static void a_call_is_given_up_when_nothing_can_be_written_too(void **state)
+{
+    harness *h = *state;
+    recorder r = {0};
+    int fd = client_of(h, &r);
+
+    weft__conn_pause(r.conn);
+    for (int i = 0; i < 2; i++) /* streams 1 and 2 */
+        assert_int_equal(ask(&r, "x", 1), WEFT_OK);
+    settle(h);
+    put_frame(fd, 'A', 1, 10);
+    put_frame(fd, 'A', 2, 10);
+    close(fd); /* with unread bytes: a reset */
+    assert_int_equal(ask(&r, "x", 1), WEFT_OK);
+    settle(h);
+    assert_int_equal(ask(&r, "x", 1), WEFT_ECLOSED);
+    weft__conn_reset(r.conn, 1, WEFT_CANCELLED);
+    weft__conn_resume(r.conn);
+    turn_until(h, &r.closed, 1);
+    assert_int_equal(r.messages, 1);
+    assert_int_equal(r.last, 2);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, harness_setup, harness_teardown)
 
 int main(void)
@@ -646,6 +670,7 @@ int main(void)
         T(a_frame_that_announces_too_much_ends_the_connection),
         T(a_reset_is_told),
         T(what_the_peer_said_before_it_left_is_read),
+        T(a_call_is_given_up_when_nothing_can_be_written_too),
     };
     return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
 }

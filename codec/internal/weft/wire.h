@@ -97,6 +97,7 @@ enum {
 struct weft__wire_event {
     unsigned parts;
     weft__stream_id stream;
+    void *user; /* END and RESET on a client: the request's */
     weft__wire_input *input;
 
     /* HEADERS on a server */
@@ -168,6 +169,8 @@ typedef struct weft__wire_request {
     weft__slice content_type, trace;
     weft__compression compression;
     weft__payload payload;
+    void *user; /* comes back with END or RESET; there is neither for one-way
+                   calls and those that reset() or a GOAWAY has ended */
 } weft__wire_request;
 
 typedef struct weft__wire_response {

@@ -110,7 +110,8 @@ weft_status weft__conn_accept(weft__conn **out, weft_loop *loop,
                               const weft__conn_conf *conf, void *user);
 
 /* The wire's functions; each queues a flush.  RESOURCE_EXHAUSTED: C2 (requests
- * alone).  ECLOSED: closing, or not connected yet. */
+ * alone).  ECLOSED: closing, or not connected yet.  After a reset no event of
+ * the stream comes, whatever state the connection is in. */
 weft_status weft__conn_request(weft__conn *conn,
                                const weft__wire_request *request,
                                weft__stream_id *stream);
