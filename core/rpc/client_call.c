@@ -594,7 +594,7 @@ static weft_status decode(weft__client_call *call,
  * one there is room for the reply. */
 static inline void drop_request(weft__client_call *call)
 {
-    if (call->room > WEFT__CALL_ARENA)
+    if (call->room > WEFT__CALL_ARENA && call->shared == NULL)
         weft__arena_give_back(&call->arena,
                               (void *)(uintptr_t)call->request.data,
                               call->request.len);

@@ -320,6 +320,64 @@ static void raw_bytes_are_lent_as_well(void **state)
     }
 }
 
+/* The record of the next call, and what stands for its request, lie here. */
+#define APART 8192u
+static _Alignas(max_align_t) uint8_t area[APART * 2];
+static int placed;
+
+static void *placing_realloc(void *p, size_t size)
+{
+    if (p == NULL && placed < 2 && size <= APART)
+        return area + (placed++ == 0 ? APART : 0);
+    return realloc(p, size);
+}
+
+static void placing_free(void *p)
+{
+    if ((uint8_t *)p < area || (uint8_t *)p >= area + sizeof(area))
+        free(p);
+}
+
+static void on_failure(const weft_result *r, void *user)
+{
+    const uint8_t *message = (const uint8_t *)r->message;
+
+    assert_true(message >= area + APART && message < area + sizeof(area));
+    ((outcome *)user)->calls++;
+}
+
+/* A long path makes for a large record, in which no request lies. */
+static void beside_a_large_record_it_is_none_of_its_memory(void **state)
+{
+    static const weft_mem_hooks placing = {.realloc = placing_realloc,
+                                           .free = placing_free};
+    static char path[301], text[100];
+    fixture *f = *state;
+    outcome o;
+    blob_call c;
+
+    blob_init(&c, &f->stub, BIG);
+    c.stub.options.handle = NULL;
+    memset(path, 'x', sizeof(path) - 1);
+    path[0] = path[2] = '/';
+    memset(text, 't', sizeof(text) - 1);
+    one_by_one(f, COPIED, 1);
+    weft_mem_set_hooks(&placing);
+    for (size_t len = APART; len < APART + 1280; len += 16) {
+        int n = f->p.n_calls;
+
+        o = (outcome){0};
+        assert_int_equal(weft_call_bytes(f->channel, &c.stub.options, path,
+                                         bytes, len, on_failure, &o),
+                         WEFT_OK);
+        assert_int_equal(placed, 2);
+        until_calls(f, n + 1);
+        peer_fail(&f->p, n, WEFT_INTERNAL, text);
+        until_ended(f, &o);
+    }
+    free(c.packed);
+}
+
 static void a_one_way_call_gives_it_back_when_it_is_written(void **state)
 {
     fixture *f = *state;
@@ -448,6 +506,7 @@ int main(void)
         T(a_refused_call_gives_it_back_at_once),
         T(a_channel_that_closes_gives_back_what_waits),
         T(raw_bytes_are_lent_as_well),
+        T(beside_a_large_record_it_is_none_of_its_memory),
         T(a_one_way_call_gives_it_back_when_it_is_written),
         cmocka_unit_test(without_memory_it_is_given_back_once_all_the_same),
         T(the_bytes_of_a_reply_can_be_taken_along),
