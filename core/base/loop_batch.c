@@ -209,7 +209,9 @@ static void on_batch(evutil_socket_t fd, short what, void *arg)
     if (!looked_for(loop)) {
         weft__batch_end(loop);
     } else if (loop->staying && !weft__run_may_stay(loop)) {
-        loop->broke = true;
+        if (weft__batch_due(loop)) /* now: it may tell the base to end */
+            weft__batch_end(loop);
+        loop->broke = !event_base_got_break(loop->base);
         event_base_loopbreak(loop->base);
     }
 }

@@ -82,6 +82,19 @@ static void on_event_defer(evutil_socket_t fd, short what, void *arg)
     weft__loop_defer(staying.loop, &staying.later, defer_twice, &staying);
 }
 
+static void break_off(void *arg)
+{
+    (void)arg;
+    note("B");
+    event_base_loopbreak(weft_loop_base(staying.loop));
+}
+
+static void on_event_defer_break(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+    weft__loop_defer(staying.loop, &staying.later, break_off, NULL);
+}
+
 static void a_run_sees_what_events_of_the_applications_own_do(void **state)
 {
     (void)state;
@@ -89,7 +102,8 @@ static void a_run_sees_what_events_of_the_applications_own_do(void **state)
     run_staying(on_event_stop_run);
     run_staying(on_event_break);
     run_staying(on_event_defer);
-    assert_string_equal(trace, "tsbedd");
+    run_staying(on_event_defer_break);
+    assert_string_equal(trace, "tsbeddB");
 }
 
 /* A millisecond, by the system's coarse clock. */
