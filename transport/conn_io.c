@@ -10,6 +10,7 @@
  * system call costs 7 ns, for the kernel has made the CPU forget where it
  * leads. */
 #include "conn_internal.h"
+#include "fd_socket_internal.h"
 
 #include <string.h>
 
@@ -148,7 +149,7 @@ static void read_shared(weft__conn *conn, uint8_t *shared)
 
     if (put_prefix(conn, shared, &iov) != WEFT_OK)
         return;
-    status = conn->socket.ops->readv(&conn->socket, &iov, 1, &n);
+    status = weft__socket_readv(&conn->socket, &iov, 1, &n);
     if (status != WEFT_OK) {
         read_failed(conn, status);
         return;
@@ -166,7 +167,7 @@ static void read_row(weft__conn *conn, weft__row *row, const uint8_t *shared)
 {
     size_t n = 0;
     weft_status status =
-        conn->socket.ops->readv(&conn->socket, row->iov, row->n_iov, &n);
+        weft__socket_readv(&conn->socket, row->iov, row->n_iov, &n);
 
     if (status == WEFT_OK)
         was_read(conn, n);
@@ -258,8 +259,7 @@ WEFT__INLINE void flush(weft__conn *conn)
     while (conn->wire->out.bytes > 0 && total < FLUSH_BYTES) {
         int count = weft__outq_iov(&conn->wire->out, iov, IOV_COUNT);
         size_t offered = 0, n = 0;
-        weft_status status =
-            conn->socket.ops->writev(&conn->socket, iov, count, &n);
+        weft_status status = weft__socket_writev(&conn->socket, iov, count, &n);
 
         if (status == WEFT_EAGAIN) {
             block(conn);
@@ -363,7 +363,7 @@ static void discard(weft__conn *conn)
     if (conn->state == WEFT__CONN_CLOSED || conn->eof)
         return;
     if (shared != NULL)
-        status = conn->socket.ops->readv(&conn->socket, &iov, 1, &n);
+        status = weft__socket_readv(&conn->socket, &iov, 1, &n);
     if (status == WEFT_EAGAIN)
         return;
     if (status == WEFT_EOF)

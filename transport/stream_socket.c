@@ -2,6 +2,7 @@
  * inproc. */
 #include <weft/stream_socket.h>
 
+#include "fd_socket_internal.h"
 #include "inproc_internal.h"
 #include <ctype.h>
 #include <errno.h>
@@ -10,39 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <weft/sys.h>
-
-static weft_status fd_readv(weft__stream_socket *s, const struct iovec *iov,
-                            int count, size_t *n)
-{
-    ssize_t got;
-
-    do
-        got = count == 1 ? recv(s->fd, iov->iov_base, iov->iov_len, 0)
-                         : readv(s->fd, iov, count);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return weft__sys_status(errno);
-    if (got == 0)
-        return WEFT_EOF;
-    *n = (size_t)got;
-    return WEFT_OK;
-}
-
-static weft_status fd_writev(weft__stream_socket *s, const struct iovec *iov,
-                             int count, size_t *n)
-{
-    ssize_t put;
-
-    do
-        put = count == 1
-                  ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-                  : weft__sys_writev(s->fd, iov, count);
-    while (put < 0 && errno == EINTR);
-    if (put < 0)
-        return weft__sys_status(errno);
-    *n = (size_t)put;
-    return WEFT_OK;
-}
 
 static size_t fd_unsent(const weft__stream_socket *s)
 {
@@ -63,8 +31,8 @@ static void fd_close(weft__stream_socket *s)
 
 const weft__stream_socket_ops weft__fd_socket = {
     .name = "fd",
-    .readv = fd_readv,
-    .writev = fd_writev,
+    .readv = weft__fd_readv,
+    .writev = weft__fd_writev,
     .unsent = fd_unsent,
     .shutdown_write = fd_shutdown_write,
     .close = fd_close,
