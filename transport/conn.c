@@ -180,6 +180,15 @@ static bool is_in4(const weft_address *address)
            address->u.sa.sa_family == AF_INET;
 }
 
+/* A peer's end must be told beside its last bytes (N5). */
+static bool has_edges(weft_loop *loop)
+{
+    int features = EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE;
+
+    return (event_base_get_features(weft_loop_base(loop)) & features) ==
+           features;
+}
+
 static weft_status make(weft__conn **out, weft_loop *loop,
                         const weft_address *peer, const weft__wire_ops *wire,
                         const weft__conn_conf *conf, void *user)
@@ -203,6 +212,7 @@ static weft_status make(weft__conn **out, weft_loop *loop,
     conn->socket.ops = &weft__fd_socket;
     conn->socket.fd = -1;
     conn->server = conf->wire_conf.server;
+    conn->level = !has_edges(loop);
     conn->opened_s = (uint32_t)(weft_loop_now_ms(loop) / 1000);
     conn->last_in_ms = conn->state_ms = (uint32_t)weft_loop_now_ms(loop);
     weft__loop_set_alarm(loop, weft__conn_on_alarm, "connection timer");

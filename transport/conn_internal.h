@@ -18,7 +18,13 @@
  *      CLOSED it says goodbye.
  *
  *  N4. The event's mask is a function of the state: change the state, then
- *      call weft__conn_interest(). */
+ *      call weft__conn_interest().
+ *
+ *  N5. An edge is told once.  The event is edge-triggered while input is all
+ *      that is waited for and each event so far has led to a read that drained
+ *      the descriptor.  The first that has not, for whatever reason, or that
+ *      told of the peer's end, makes the connection level-triggered for good:
+ *      then what is left there is told again. */
 #ifndef WEFT_CONN_INTERNAL_H
 #define WEFT_CONN_INTERNAL_H
 
@@ -118,6 +124,7 @@ struct weft__conn {
     bool reasoned : 1; /* status and why are decided */
     bool peer_in4 : 1;
     bool stalling : 1; /* output waits since held->stall_ms */
+    bool level : 1;    /* N5 */
     uint32_t opened_s;
 
     weft__held *held; /* NULL: nothing is, and its memory is not kept */

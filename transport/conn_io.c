@@ -27,10 +27,13 @@ enum {
 
 /* ---- what is waited for ---- */
 
+#define EDGE (EV_READ | EV_ET | EV_CLOSED)
+
 static short wanted(const weft__conn *conn)
 {
     const weft__stream_socket *s = &conn->socket;
     bool reads = false, writes = false;
+    short mask;
 
     switch (conn->state) {
     case WEFT__CONN_CONNECTING:
@@ -47,7 +50,7 @@ static short wanted(const weft__conn *conn)
     default:
         return 0;
     }
-    return (short)(((reads && !s->read_wants_write) ||
+    mask = (short)(((reads && !s->read_wants_write) ||
                             (writes && s->write_wants_read)
                         ? EV_READ
                         : 0) |
@@ -55,6 +58,9 @@ static short wanted(const weft__conn *conn)
                             (reads && s->read_wants_write)
                         ? EV_WRITE
                         : 0));
+    return mask == EV_READ && conn->state == WEFT__CONN_OPEN && !conn->level
+               ? EDGE
+               : mask;
 }
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
@@ -85,7 +91,8 @@ void weft__conn_interest(weft__conn *conn)
 
     if (conn->state == WEFT__CONN_OPEN)
         conn->wire->paused = !weft__conn_reading(conn);
-    if ((want & ~conn->armed) != 0)
+    if ((want & (EV_READ | EV_WRITE) & ~conn->armed) != 0 ||
+        (want != 0 && (conn->armed & ~want & EV_ET) != 0))
         arm(conn, want);
 }
 
@@ -427,11 +434,14 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
             weft__conn_flush(conn);
             weft__conn_unblock(conn);
         }
-        if ((what & (s->read_wants_write ? EV_WRITE : EV_READ)) != 0) {
+        if ((what & (s->read_wants_write ? EV_WRITE : EV_READ | EV_CLOSED)) !=
+            0) {
+            s->drained = false;
             if (conn->state == WEFT__CONN_OPEN)
                 readable(conn);
             else
                 discard(conn);
+            conn->level |= !s->drained || (what & EV_CLOSED) != 0;
         }
         if (conn->servicing)
             end_service(conn);

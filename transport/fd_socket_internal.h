@@ -14,14 +14,19 @@ static inline weft_status weft__fd_readv(weft__stream_socket *s,
                                          const struct iovec *iov, int count,
                                          size_t *n)
 {
+    size_t room = iov->iov_len;
     ssize_t got;
 
     do
         got = count == 1 ? recv(s->fd, iov->iov_base, iov->iov_len, 0)
                          : readv(s->fd, iov, count);
     while (got < 0 && errno == EINTR);
+    s->drained = got < 0;
     if (got < 0)
         return weft__sys_status(errno);
+    for (int i = 1; i < count; i++)
+        room += iov[i].iov_len;
+    s->drained = (size_t)got < room;
     if (got == 0)
         return WEFT_EOF;
     *n = (size_t)got;

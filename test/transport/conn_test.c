@@ -162,6 +162,72 @@ static void pauses_are_counted_and_stop_in_the_middle_of_a_buffer(void **state)
     turn_until(h, &r.closed, 1);
 }
 
+/* ---- edges ---- */
+
+/* A peer that says all at once: nothing will tell of the rest. */
+static void what_one_read_leaves_is_read_without_another_word(void **state)
+{
+    enum { FRAMES = 40, BYTES = 65536 };
+    harness *h = *state;
+    recorder r = {0};
+    int fd = server_of(h, &r), room = 2 * FRAMES * BYTES;
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+    for (unsigned round = 0; round < 3; round++) {
+        r.messages = 0;
+        for (unsigned i = 1; i <= FRAMES; i++)
+            put_frame(fd, 'Q', round * FRAMES + i, i % 3 == 0 ? BYTES : 40);
+        turn_until(h, &r.messages, FRAMES);
+    }
+    close(fd);
+    turn_until(h, &r.closed, 1);
+}
+
+static void an_end_that_comes_with_the_last_bytes_is_heard(void **state)
+{
+    harness *h = *state;
+
+    for (unsigned before = 0; before < 3; before++) {
+        recorder r = {0};
+        int fd = server_of(h, &r);
+
+        for (unsigned i = 1; i <= before; i++) {
+            put_frame(fd, 'Q', i, 10);
+            settle(h);
+        }
+        put_frame(fd, 'Q', before + 1, 10);
+        close(fd);
+        turn_until(h, &r.closed, 1);
+        assert_int_equal(r.messages, before + 1);
+        assert_int_equal(r.status, WEFT_EOF);
+    }
+}
+
+static void what_comes_during_a_pause_is_read_after_it(void **state)
+{
+    harness *h = *state;
+    recorder r = {0};
+    int fd = server_of(h, &r);
+
+    for (unsigned i = 1; i < 40; i += 3) {
+        put_frame(fd, 'Q', i, 10);
+        turn_until(h, &r.messages, i);
+        weft__conn_pause(r.conn);
+        put_frame(fd, 'Q', i + 1, 10);
+        if (i % 2 == 0) /* is told of it, or not */
+            settle(h);
+        weft__conn_resume(r.conn);
+        turn_until(h, &r.messages, i + 1);
+        weft__conn_pause(r.conn);
+        put_frame(fd, 'Q', i + 2, 10);
+        settle(h);
+        weft__conn_resume(r.conn);
+        turn_until(h, &r.messages, i + 2);
+    }
+    close(fd);
+    turn_until(h, &r.closed, 1);
+}
+
 /* ---- writing ---- */
 
 static void a_burst_of_requests_costs_one_read_and_one_write(void **state)
@@ -651,6 +717,9 @@ int main(void)
         T(frames_may_be_split_at_every_byte),
         T(frames_may_come_byte_by_byte),
         T(frames_beyond_the_budget_wait_for_the_next_round),
+        T(what_one_read_leaves_is_read_without_another_word),
+        T(an_end_that_comes_with_the_last_bytes_is_heard),
+        T(what_comes_during_a_pause_is_read_after_it),
         T(pauses_are_counted_and_stop_in_the_middle_of_a_buffer),
         T(a_burst_of_requests_costs_one_read_and_one_write),
         T(some_output_is_written_after_the_read_little_with_the_batch),

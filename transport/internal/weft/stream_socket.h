@@ -17,7 +17,8 @@ typedef struct weft__stream_socket_ops {
     /* Fills the iov in order, as far as one read goes.  OK and *n > 0; EAGAIN;
      * EOF; ECONNRESET, EIO.  read_wants_write tells what EAGAIN waits for
      * (default: readable); pending that a further read finds more without the
-     * descriptor turning readable. */
+     * descriptor turning readable; drained, which may stay false, that the
+     * descriptor has nothing more now. */
     weft_status (*readv)(weft__stream_socket *s, const struct iovec *iov,
                          int count, size_t *n);
     /* As above; fewer bytes than given mean that the next call would say
@@ -35,7 +36,7 @@ typedef struct weft__stream_socket_ops {
 struct weft__stream_socket {
     const weft__stream_socket_ops *ops;
     int fd;
-    bool read_wants_write, write_wants_read, pending;
+    bool read_wants_write, write_wants_read, pending, drained;
 };
 
 /* Plain descriptors: TCP, unix, and inproc, which is a socket pair. */

@@ -41,7 +41,8 @@ WEFT_API weft_status weft_call_reply_bytes(weft_call *call, const void *data,
 
 /* The same without a copy: data stays valid until release(arg), which runs
  * exactly once, whatever happens.  It may run inside any function of the
- * library, so it answers no call and makes none; it may post. */
+ * library, so it answers no call, makes none and closes nothing; it may post.
+ */
 WEFT_API weft_status weft_call_reply_ref(weft_call *call, const void *data,
                                          size_t len, void (*release)(void *arg),
                                          void *arg);

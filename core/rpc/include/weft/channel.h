@@ -143,7 +143,8 @@ typedef uint64_t weft_handle;
  * whatever becomes of it: before the call function returns if nothing is lent,
  * else when the call has ended and nothing of it waits to be written, which may
  * be before its callback or after it.  It may run inside any function of the
- * library, so it answers no call and makes none; it may post. */
+ * library, so it answers no call, makes none and closes nothing; it may post.
+ */
 typedef struct weft_call_options {
     uint32_t timeout_ms; /* WEFT_NO_DEADLINE: none */
     bool wait_for_ready;
