@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <weft/hint.h>
 
-#define LONGEST_TICK_NS 10000000u /* at 100 Hz; no system has fewer */
-
 static WEFT__COLD void say_late(weft_loop *loop, const char *name,
                                 uint64_t held_ns)
 {
@@ -34,31 +32,17 @@ void weft__loop_enter(weft_loop *loop, const char *name)
     loop->n_spans = 0;
 }
 
-/* The coarse clock shows the time of the last tick, which was before this
- * callback: it is far from being late, and costs a fifth of a reading. */
-static bool within_tick(const weft_loop *loop)
-{
-    return loop->coarse &&
-           (loop->warn_ns == 0 || loop->warn_ns >= LONGEST_TICK_NS) &&
-           weft__sys_coarse_ns() <= loop->entered_ns;
-}
-
 void weft__loop_leave(weft_loop *loop)
 {
-    bool settles = loop->times_end > loop->times && !loop->batch_queued;
     uint64_t held_ns;
 
     assert(loop->depth > 0);
     if (--loop->depth > 0)
         return;
+    weft__loop_read_clock(loop);
     if (loop->batch_queued)
         weft__round_look(loop);
-    if (!settles && within_tick(loop)) {
-        loop->lag.last_us = 0;
-        return;
-    }
-    weft__loop_read_clock(loop);
-    if (settles)
+    else if (loop->times_end > loop->times)
         weft__times_settle(loop, loop->now_ns);
     held_ns = loop->now_ns - loop->entered_ns;
     loop->lag.last_us = held_ns / 1000u;

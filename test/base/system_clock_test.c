@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <string.h>
 #include <weft/loop_internal.h>
-#include <weft/sys.h>
 #include <weft/timer.h>
 
 static char trace[64];
@@ -106,48 +105,23 @@ static void a_run_sees_what_events_of_the_applications_own_do(void **state)
     assert_string_equal(trace, "tsbeddB");
 }
 
-/* A millisecond, by the system's coarse clock. */
-static void wait_for_tick(void)
-{
-    uint64_t begun = weft_clock_monotonic.now_ns(NULL);
-
-    while (weft__sys_coarse_ns() < begun + 1000000)
-        ;
-}
-
-static void a_callback_that_sees_a_tick_is_measured(void **state)
+/* Within a tick of the system's coarse clock, mostly. */
+static void a_short_callback_is_measured(void **state)
 {
     weft_loop *loop;
+    uint64_t until_ns;
 
     (void)state;
     assert_int_equal(weft_loop_new(&loop, NULL), WEFT_OK);
-    wait_for_tick();
-    weft__loop_enter(loop, "short");
-    weft__loop_leave(loop);
-    assert_true(weft_loop_get_lag(loop).last_us < 1000);
-    weft__loop_enter(loop, "longer");
-    wait_for_tick();
-    weft__loop_leave(loop);
-    assert_true(weft_loop_get_lag(loop).last_us >= 1000);
-    assert_true(weft_loop_get_lag(loop).max_us >= 1000);
-    weft_loop_free(loop);
-}
-
-static void a_warning_below_a_tick_has_the_clock_read(void **state)
-{
-    weft_loop_conf conf = {.lag_warn_ms = 1};
-    weft_loop *loop;
-    uint64_t late_ns;
-
-    (void)state;
-    assert_int_equal(weft_loop_new(&loop, &conf), WEFT_OK);
-    wait_for_tick();
-    weft__loop_enter(loop, "above it");
-    for (late_ns = weft_loop_now_ns(loop) + 1100000;
-         weft_clock_monotonic.now_ns(NULL) < late_ns;)
-        ;
-    weft__loop_leave(loop);
-    assert_int_equal(weft_loop_get_lag(loop).late, 1);
+    for (int i = 0; i < 20; i++) {
+        weft__loop_enter(loop, "short");
+        until_ns = weft_loop_now_ns(loop) + 200000;
+        while (weft_clock_monotonic.now_ns(NULL) < until_ns)
+            ;
+        weft__loop_leave(loop);
+        assert_true(weft_loop_get_lag(loop).last_us >= 200);
+    }
+    assert_true(weft_loop_get_lag(loop).max_us >= 200);
     weft_loop_free(loop);
 }
 
@@ -155,8 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_sees_what_events_of_the_applications_own_do),
-        cmocka_unit_test(a_callback_that_sees_a_tick_is_measured),
-        cmocka_unit_test(a_warning_below_a_tick_has_the_clock_read),
+        cmocka_unit_test(a_short_callback_is_measured),
     };
     return cmocka_run_group_tests_name("system_clock", tests, NULL, NULL);
 }

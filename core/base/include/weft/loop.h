@@ -28,10 +28,7 @@ typedef struct weft_loop_conf {
 } weft_loop_conf;
 WEFT_API extern const weft_conf_spec weft_loop_conf_spec;
 
-/* How long callbacks held the loop, in microseconds.  Where no call's latency
- * ends with a callback (a client's), one that has not seen a tick of the
- * system's coarse clock, which are 1 to 10 ms apart, counts as 0: reading the
- * clock once more would be most of what the lag costs. */
+/* How long callbacks held the loop, in microseconds. */
 typedef struct weft_loop_lag {
     uint64_t last_us, max_us;
     uint64_t late;         /* how often lag_warn_ms was exceeded */
