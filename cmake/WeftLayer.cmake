@@ -27,10 +27,9 @@ endif()
 # has seen which is which: script/profiled builds twice and trains in between.  What
 # it has not seen run is compiled as ever.  Of the values that it saw it makes no
 # use: for copies of many sizes gcc would choose "rep movs", which takes longer to
-# start than 1 KiB to copy.
-# Where it knows what runs it may put more into one function
-# than otherwise: what a call runs through gets shorter by that, since what nobody
-# runs lies apart.
+# start than 1 KiB to copy.  Where it knows what runs it may put more into one
+# function than otherwise: what a call runs through gets shorter by that, since what
+# nobody runs lies apart.
 set(WEFT_PROFILE "" CACHE STRING "'generate' a profile of libweft, or 'use' it; gcc alone")
 set(WEFT_PROFILE_COMPILE)
 if(WEFT_PROFILE STREQUAL generate)
