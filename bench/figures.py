@@ -4,6 +4,7 @@ from statistics import median
 
 KINDS = {
     "raw": "raw epoll",
+    "raw:reno": "raw epoll, Reno",
     "bufferevent": "bufferevent + protobuf-c",
     "weft": "Weft",
     "weft:observed": "Weft, every call observed",

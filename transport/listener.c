@@ -24,7 +24,7 @@ static void admit(weft__listener *l, int fd, const weft_address *peer)
                          l->conf.max_connections);
         return;
     }
-    weft__socket_nodelay(fd, l->address.u.sa.sa_family);
+    weft__socket_tune(fd, peer);
     weft__undecided_add(l, fd, peer);
 }
 
@@ -212,6 +212,9 @@ static int bind_socket(weft__listener *l, bool tcp, bool share)
     l->fd = weft__sys_socket(l->address.u.sa.sa_family, SOCK_STREAM);
     if (l->fd < 0)
         err = errno;
+    else
+        weft__socket_tune(l->fd,
+                          &l->address); /* what is accepted inherits it */
     if (err == 0 && tcp &&
         setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         err = errno;

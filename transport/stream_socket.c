@@ -43,12 +43,30 @@ void weft__socket_init(weft__stream_socket *out, int fd)
     *out = (weft__stream_socket){.ops = &weft__fd_socket, .fd = fd};
 }
 
-void weft__socket_nodelay(int fd, int family)
+/* Between two ends of one host there is no path whose capacity is to be found,
+ * and where BBR is the system's choice its pacing takes most of a big call's
+ * time.  Every Linux has Reno and lets everybody choose it; it does not pace.
+ */
+static void leave_pacing(int fd)
+{
+#ifdef TCP_CONGESTION
+    static const char reno[] = "reno";
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof reno - 1);
+#else
+    (void)fd;
+#endif
+}
+
+void weft__socket_tune(int fd, const weft_address *end)
 {
     int on = 1;
 
-    if (family == AF_INET || family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (end->kind != WEFT_ADDRESS_TCP)
+        return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (weft_address_is_loopback(end))
+        leave_pacing(fd);
 }
 
 const char *weft__errno_text(int err)
@@ -109,7 +127,7 @@ weft_status weft__socket_connect(weft__stream_socket *out,
         return connect_status(EAFNOSUPPORT, why);
     if ((fd = weft__sys_socket(address->u.sa.sa_family, SOCK_STREAM)) < 0)
         return connect_status(errno, why);
-    weft__socket_nodelay(fd, address->u.sa.sa_family);
+    weft__socket_tune(fd, address);
     if (connect(fd, &address->u.sa, address->len) == 0) {
         *connecting = false;
     } else if (errno == EINPROGRESS || errno == EINTR) {

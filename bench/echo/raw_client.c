@@ -3,7 +3,6 @@
 #include "raw.h"
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #include "order.h"
@@ -101,13 +100,12 @@ static void connect_lane(client *c, lane *l, uint16_t port)
     struct sockaddr_in in = {.sin_family = AF_INET,
                              .sin_port = htons(port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1;
 
     l->fd = socket(AF_INET, SOCK_STREAM, 0);
+    raw_tune(l->fd, c->load);
     l->order = calloc(c->load->in_flight, sizeof(pace_slot *));
     if (connect(l->fd, (struct sockaddr *)&in, sizeof(in)) != 0)
         echo_die("connect");
-    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     raw_watch(c->ep, EPOLL_CTL_ADD, l->fd, EPOLLIN, l);
 }
 

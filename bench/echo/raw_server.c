@@ -7,7 +7,6 @@
 #include "raw.h"
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,14 +58,13 @@ static void serve_rest(int ep, server_conn *c, uint64_t *syscalls)
     ++*syscalls;
 }
 
+/* It has what the listener was tuned to. */
 static void accept_one(int ep, int listener)
 {
     server_conn *c = calloc(1, sizeof(*c));
-    int one = 1;
 
     if (c == NULL || (c->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) < 0)
         echo_die("accept");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     raw_watch(ep, EPOLL_CTL_ADD, c->fd, EPOLLIN, c);
 }
 
@@ -78,6 +76,7 @@ void echo_server(echo_shared *shared)
     int listener = socket(AF_INET, SOCK_STREAM, 0), ep = epoll_create1(0);
     uint64_t syscalls = 0;
 
+    raw_tune(listener, &shared->load);
     if (bind(listener, (struct sockaddr *)&in, len) != 0 ||
         listen(listener, 512) != 0 ||
         getsockname(listener, (struct sockaddr *)&in, &len) != 0)

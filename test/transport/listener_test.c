@@ -1,9 +1,11 @@
 #include "conn_harness.h"
+#include "conn_internal.h"
 #include "fail_nth.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -399,6 +401,68 @@ static void a_connection_knows_its_peer(void **state)
     }
 }
 
+/* Its congestion control, in text. */
+static const char *control_of(int fd, char text[16])
+{
+    socklen_t len = 15;
+
+    memset(text, 0, 16);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, text, &len),
+                     0);
+    return text;
+}
+
+static void
+only_connections_over_loopback_leave_the_systems_control(void **state)
+{
+    static const char *const others[] = {"cubic", "bbr"};
+    weft_address far, near;
+    char before[16], after[16];
+    int fd = weft__sys_socket(AF_INET, SOCK_STREAM), on = 0;
+    socklen_t len = sizeof on;
+
+    (void)state;
+    /* One that is not Reno, if there is one. */
+    for (int i = 0; i < 2; i++)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, others[i],
+                         (socklen_t)strlen(others[i]));
+    weft_address_parse(&far, "192.0.2.1:1", NULL);
+    weft_address_parse(&near, "127.0.0.7:1", NULL);
+    control_of(fd, before);
+    weft__socket_tune(fd, &far);
+    assert_string_equal(control_of(fd, after), before);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+    assert_true(on);
+    weft__socket_tune(fd, &near);
+    assert_string_equal(control_of(fd, after), "reno");
+    close(fd);
+}
+
+static void neither_end_over_loopback_is_paced(void **state)
+{
+    static const char *const uris[] = {"127.0.0.1:0", "0.0.0.0:0"};
+    harness *h = *state;
+
+    for (int i = 0; i < 2; i++) {
+        service s = {0};
+        char uri[WEFT_ADDRESS_TEXT], control[16];
+        int fd;
+
+        service_open(h, &s, uris[i]);
+        weft__listener_release(s.listener);
+        snprintf(uri, sizeof uri, "127.0.0.1%s", strchr(s.uri, ':'));
+        fd = raw_connect(h, uri);
+        settle(h);
+        put_frame(fd, 'Q', 1, 1);
+        turn_until(h, &s.n, 1);
+        assert_string_equal(control_of(fd, control), "reno");
+        assert_string_equal(control_of(s.conns[0].conn->socket.fd, control),
+                            "reno");
+        close(fd);
+        service_close(h, &s);
+    }
+}
+
 static void listeners_may_share_a_port_if_they_say_so(void **state)
 {
     harness *h = *state;
@@ -670,6 +734,8 @@ int main(void)
         T(an_address_that_cannot_be_is_told_in_words),
         T(a_port_of_zero_becomes_a_real_one),
         T(a_connection_knows_its_peer),
+        T(only_connections_over_loopback_leave_the_systems_control),
+        T(neither_end_over_loopback_is_paced),
         T(listeners_may_share_a_port_if_they_say_so),
         T(a_unix_sockets_file_comes_and_goes_with_its_listener),
         T(a_listener_may_be_closed_in_its_own_callback),

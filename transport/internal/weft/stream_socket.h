@@ -46,7 +46,7 @@ extern const weft__stream_socket_ops weft__fd_socket;
 void weft__socket_init(weft__stream_socket *out, int fd);
 
 /* Begins a connect; *connecting tells whether it is still under way (then wait
- * until writable and ask weft__socket_connected).  Sets TCP_NODELAY.  On
+ * until writable and ask weft__socket_connected).  Tunes it (below).  On
  * failure nothing is left open: ECONNREFUSED (for inproc also: nobody listens
  * under that name; for unix also: no such file, or the backlog is full), EADDR,
  * ELIMIT (no descriptor left), EIO. */
@@ -58,7 +58,10 @@ weft_status weft__socket_connected(weft__stream_socket *s, const char **why);
 /* errno as a phrase in lower case; valid until the thread's next one. */
 const char *weft__errno_text(int err);
 
-/* TCP_NODELAY on an accepted socket; nothing elsewhere. */
-void weft__socket_nodelay(int fd, int family);
+/* Sets what RPC wants of a TCP socket, nothing on others: TCP_NODELAY, and Reno
+ * instead of the system's congestion control when `end`, its peer or what it is
+ * bound to, is a loopback address.  Before connect() or listen() if that can
+ * be: a connection that was paced once goes on to ask for times. */
+void weft__socket_tune(int fd, const weft_address *end);
 
 #endif /* WEFT_STREAM_SOCKET_H */
