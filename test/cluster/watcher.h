@@ -2,9 +2,9 @@
  * block while it sets the scene, and a ticker on that same loop, which shows
  * whether the loop ever stalled.
  *
- * The thread asks for real-time priority, and a second one does nothing but
- * sleep: a stall that both saw was the machine's, and is not held against the
- * loop. */
+ * The thread asks for real-time priority, and a second one on the same
+ * processor does nothing but sleep: a stall that both saw was the machine's,
+ * and is not held against the loop. */
 #ifndef WEFT_TEST_WATCHER_H
 #define WEFT_TEST_WATCHER_H
 
@@ -34,6 +34,7 @@ typedef struct watcher watcher;
 struct watcher {
     watcher *next; /* of those that run */
     char target[256];
+    int cpu; /* of both threads */
     pthread_t thread, sleeper;
     pthread_mutex_t lock;
     pthread_cond_t changed;
