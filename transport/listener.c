@@ -211,12 +211,9 @@ static int bind_socket(weft__listener *l, bool tcp, bool share)
 
     l->fd = weft__sys_socket(l->address.u.sa.sa_family, SOCK_STREAM);
     if (l->fd < 0)
-        err = errno;
-    else
-        weft__socket_tune(l->fd,
-                          &l->address); /* what is accepted inherits it */
-    if (err == 0 && tcp &&
-        setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
+        return errno;
+    weft__socket_tune(l->fd, &l->address); /* what it accepts too */
+    if (tcp && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         err = errno;
 #ifdef SO_REUSEPORT
     if (err == 0 && share &&

@@ -1,6 +1,7 @@
 #include "conn_harness.h"
 #include "conn_internal.h"
 #include "fail_nth.h"
+#include "listener_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -449,6 +450,8 @@ static void neither_end_over_loopback_is_paced(void **state)
         int fd;
 
         service_open(h, &s, uris[i]);
+        if (i == 0) /* before its connections are: they never begin to pace */
+            assert_string_equal(control_of(s.listener->fd, control), "reno");
         weft__listener_release(s.listener);
         snprintf(uri, sizeof uri, "127.0.0.1%s", strchr(s.uri, ':'));
         fd = raw_connect(h, uri);
