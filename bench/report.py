@@ -241,6 +241,9 @@ def self_test():
     assert [row[-1] for row in target_rows({"main": series})] == ["yes", "yes"]
     slow = Series("main", records + [run("grpc", n, 1) for n in range(3)], ["raw"])
     assert target_rows({"main": slow})[-1][-1] == "**no**"
+    both = records + [run("raw:reno", n, base) for n, base in enumerate([0.1, 0.2, 0.9])]
+    assert target_rows({"main": Series("main", both, ["raw"])})[0][7] == "1.50"
+    assert target_rows({"main": series})[0][7] == ""
     assert not void({"main": series})
     assert void({"main": Series("main", [run("raw", 0, 1, 0.06)], ["raw"])})
     bounds.self_test()
